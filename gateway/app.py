@@ -1,0 +1,222 @@
+"""The only place where parts are constructed and joined."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import aiohttp
+import structlog
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+
+from gateway.channels import registry
+from gateway.channels.base import Callback, Channel, Deps, Reply
+from gateway.channels.twiml import voice_for
+from gateway.customer import QuietHours
+from gateway.delivery.callbacks import Callbacks
+from gateway.delivery.desk import Desk
+from gateway.delivery.effects import Effects
+from gateway.delivery.follow import Follower
+from gateway.delivery.inbound import Inbox
+from gateway.delivery.intake import Intake
+from gateway.delivery.meeting import Meeting
+from gateway.delivery.pacing import Switchboard
+from gateway.delivery.people import People
+from gateway.delivery.receipts import Receipts
+from gateway.delivery.sending import Sender
+from gateway.delivery.words import Words
+from gateway.delivery.worker import Worker
+from gateway.links import Links
+from gateway.message import Mode
+from gateway.routing.policy import categories
+from gateway.routing.route import Rules
+from gateway.settings_types import BadSettings, Settings, Voice
+from gateway.store.api_keys import ApiKeys
+from gateway.store.clock import Clock
+from gateway.store.connect import connect
+from gateway.store.customers import Customers
+from gateway.store.idempotency import Idempotency
+from gateway.store.keys import META, PARTITIONS
+from gateway.store.listing import Listing
+from gateway.store.messages import Messages
+from gateway.store.scripts import Scripts
+from gateway.store.templates import Templates
+from gateway.web.acts import Board, PublicPages
+
+CONNECTIONS: Final = 32
+log = structlog.get_logger()
+
+
+def rules_of(settings: Settings) -> Rules:
+    """What routing obeys, from the settings. Raises BadSettings for a bad category."""
+    try:
+        table = categories(settings.categories)
+    except ValueError as bad:
+        raise BadSettings(str(bad).splitlines()) from bad
+    quiet = settings.default_quiet_hours
+    countries = settings.allowed_countries
+    return Rules(
+        categories=table,
+        quiet_hours=None if quiet is None else QuietHours(_clock_time(quiet[0]), _clock_time(quiet[1])),
+        time_zone=settings.default_time_zone,
+        countries=None if countries is None else frozenset(countries),
+        team=frozenset(settings.team_addresses),
+    )
+
+
+def _clock_time(minutes: int) -> str:
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def purpose_key(secret: bytes, purpose: str) -> bytes:
+    """A key of its own for each purpose, so that one can't be used for another."""
+    return hmac.digest(secret, f"gateway {purpose}".encode(), hashlib.sha256)
+
+
+class Gateway:
+    """All parts of one process, joined. Make one with `open`, end it with `close`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: Redis,
+        session: aiohttp.ClientSession,
+        channels: Mapping[str, Channel],
+        test_channels: Mapping[str, Channel],
+        scripts: Scripts,
+        clock: Clock,
+        test_callback_base: str,
+    ) -> None:
+        self.settings = settings
+        self.client = client
+        self.session = session
+        self.scripts = scripts
+        self.clock = clock
+        self.name = secrets.token_hex(4)
+        self.rules = rules_of(settings)
+        self.channels: dict[Mode, Mapping[str, Channel]] = {
+            "live": channels,
+            "team": channels,
+            "test": test_channels,
+        }
+        self._store(settings)
+        self._delivery(settings, test_callback_base)
+
+    def _store(self, settings: Settings) -> None:
+        secret, old = settings.secret_key, settings.secret_key_old
+        self.customers = Customers(self.client, self.scripts, self.clock, purpose_key(secret, "addresses"))
+        self.templates = Templates(self.scripts, self.clock)
+        self.messages = Messages(
+            self.client,
+            self.scripts,
+            self.clock,
+            keep_records=settings.retention_message_days,
+            keep_content=settings.retention_content_days,
+        )
+        self.listing = Listing(self.scripts, self.messages)
+        self.api_keys = ApiKeys(
+            self.scripts,
+            self.clock,
+            purpose_key(secret, "api keys"),
+            None if old is None else purpose_key(old, "api keys"),
+        )
+        self.idempotency = Idempotency(self.scripts, self.clock)
+        self.links = Links(settings.public_url, secret, old, self.clock.now)
+        self.registry = CollectorRegistry()
+
+    def _delivery(self, settings: Settings, test_callback_base: str) -> None:
+        live = Switchboard(self.channels["live"], settings.channels, self.scripts, self.clock, "")
+        test = Switchboard(self.channels["test"], {}, self.scripts, self.clock, "@test")
+        self.boards: dict[Mode, Switchboard] = {"live": live, "team": live, "test": test}
+        effects = Effects(self.customers, self.channels, self.clock)
+        self.desk = Desk(self.messages, self.customers, self.rules, self.boards, effects, self.clock)
+        self.words = Words(settings, self.links, self._speaks)
+        self.follower = Follower(self.scripts, self.clock, [live, test])
+        meeting = Meeting(self.scripts)
+        self.sender = Sender(
+            self.desk,
+            self.words,
+            self.boards,
+            meeting,
+            self.clock,
+            lambda mode: test_callback_base if mode == "test" else settings.public_url,
+            self.follower.rouse,
+        )
+        self.inbox = Inbox(self.scripts, self.desk, self.customers, self.clock)
+        self.receipts = Receipts(self.desk, meeting)
+        self.intake = Intake(self.desk, self.customers, self.templates, self.words, self.clock)
+        known = sorted({*self.channels["live"], *registry.CHANNELS, *registry.plugins()})
+        self.people = People(self.customers, self.clock, known_channels=known, categories=self.rules.categories)
+        self.board = Board(live, settings, self.scripts, self.clock)
+        self.pages = PublicPages(self.desk, self.words, self.inbox, self.customers, self.clock)
+        self.callbacks = Callbacks("live", self.channels["live"], self.receipts, self.inbox, self.sender)
+        self.test_callbacks = Callbacks("test", self.channels["test"], self.receipts, self.inbox, self.sender)
+
+    def _speaks(self, language: str) -> bool:
+        own: Mapping[str, Voice] = self.settings.channels["voice"].voices if "voice" in self.settings.channels else {}
+        return voice_for(language, own) is not None
+
+    def worker(self) -> Worker:
+        """A worker of this process, not running yet."""
+        report: Callable[[], Any] = lambda: self.follower.worked(self.name)  # noqa: E731 - bound to this process's name
+        boards = [self.boards["live"], self.boards["test"]]
+        return Worker(self.client, self.scripts, self.clock, self.desk, self.sender, self.inbox, boards, report)
+
+    def has_channel(self, name: str) -> bool:
+        """Whether callbacks of that channel have a reader."""
+        return self.callbacks.knows(name)
+
+    async def handle(self, channel: str, callback: Callback) -> Reply:
+        """Take in a provider's callback. Raises Forged or Malformed."""
+        return await self.callbacks.handle(channel, callback)
+
+    async def trouble(self) -> str | None:
+        """Why messages are not being worked on, or None."""
+        return await self.follower.trouble()
+
+    @classmethod
+    async def open(
+        cls, settings: Settings, redis_url: str, *, test_settings: Settings | None = None, test_callback_base: str = ""
+    ) -> Gateway:
+        """Connect and join everything. `test_settings`: where the look-alikes for test keys stand (None: as the live ones).
+
+        Raises BadSettings, and redis' ConnectionError when the server can't be reached.
+        """
+        client = await connect(redis_url, max_connections=CONNECTIONS)
+        scripts, clock = Scripts(client), Clock()
+        await _same_installation(scripts)
+        timeout = aiohttp.ClientTimeout(total=30, connect=5)
+        session = aiohttp.ClientSession(
+            timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=0)
+        )
+        deps = Deps(session, client, clock.now)
+        channels = registry.build(settings, deps)
+        test_channels = channels if test_settings is None else registry.build(test_settings, deps)
+        gateway = cls(settings, client, session, channels, test_channels, scripts, clock, test_callback_base or settings.public_url)
+        await gateway.follower.once()
+        return gateway
+
+    async def close(self) -> None:
+        """Give back every connection."""
+        await self.scripts.close()
+        live, test = self.channels["live"], self.channels["test"]
+        everything = {id(c): c for c in (*live.values(), *test.values())}
+        await asyncio.gather(*(channel.close() for channel in everything.values()))
+        await self.session.close()
+        await self.client.aclose()
+
+
+async def _same_installation(scripts: Scripts) -> None:
+    """Record the number of partitions at the first start; refuse a store that has another one."""
+    await scripts.urgent.send("HSETNX", META, "partitions", PARTITIONS)
+    stored = int(await scripts.urgent.send("HGET", META, "partitions"))
+    if stored != PARTITIONS:
+        raise BadSettings([f"This Redis holds an installation of {stored} partitions; this release uses {PARTITIONS}."])
+
+
+

@@ -1,0 +1,201 @@
+"""What people send us: noted at once, worked off by the worker.
+
+Opt-out words always win. Else the words are an answer if they fit the newest open question of the person who was last
+written to at that address; else they stay with the person for somebody to read.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import structlog
+
+from gateway.channels.base import Inbound
+from gateway.customer import ConsentEntry, Customer
+from gateway.delivery.desk import Desk
+from gateway.message import Message, Mode, Receipt, absorb
+from gateway.numbers import country_of
+from gateway.preferences.consent import closed_by
+from gateway.preferences.keywords import understand
+from gateway.prompts import Answer, Prompt, read_answer, read_key
+from gateway.store.clock import Clock
+from gateway.store.customers import Customers
+from gateway.store.keys import Partition, digest, of_customer
+from gateway.store.scripts import Outcome, Scripts, Taken
+
+REPEATS_KNOWN_MS: Final = 3 * 86_400_000
+KEEP_MS: Final = 30 * 86_400_000
+
+log = structlog.get_logger()
+
+
+class Item(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An inbound item as stored. `outcome`: what became of it; `customer` None: unlinked."""
+
+    mode: Mode
+    inbound: Inbound
+    outcome: str = "new"
+    customer: str | None = None
+
+
+class Inbox:
+    """Notes inbound items and works them off."""
+
+    def __init__(self, scripts: Scripts, desk: Desk, customers: Customers, clock: Clock) -> None:
+        self._scripts = scripts
+        self._desk = desk
+        self._customers = customers
+        self._clock = clock
+
+    async def note(self, mode: Mode, inbound: Inbound) -> Outcome:
+        """Keep an item, once however often it is delivered; "seen" when it was here before."""
+        number = digest(f"{mode}\0{inbound.channel}\0{inbound.id}")
+        item = Item(mode=mode, inbound=inbound)
+        at = of_customer(self._customers.address_key(inbound.sender))
+        return await self._scripts.note(at, number, msgspec.msgpack.encode(item), REPEATS_KNOWN_MS)
+
+    async def work(self, at: Partition, taken: Taken) -> None:
+        """Work off a noted item. Raises msgspec.DecodeError when it can't be read."""
+        item = msgspec.msgpack.decode(taken.state, type=Item)
+        item.outcome = await self._understand(item)
+        log.info("inbound", item=taken.member, channel=item.inbound.channel, outcome=item.outcome)
+        await self._scripts.settle(at, taken.member, msgspec.msgpack.encode(item), KEEP_MS)
+
+    async def _understand(self, item: Item) -> str:
+        inbound = item.inbound
+        item.customer = await self._whose(inbound)
+        if item.mode == "live":
+            await self._opened_window(inbound, item.customer)
+            if await self._consent(inbound):
+                return "consent"
+        if inbound.kind not in ("text", "key"):
+            return inbound.kind
+        return "answer" if await self._answers(item) else ("linked" if item.customer else "unlinked")
+
+    async def _whose(self, inbound: Inbound) -> str | None:
+        if inbound.message is not None:
+            loaded = await self._desk.messages.load(inbound.message)
+            if loaded is not None:
+                return loaded.message.customer
+        owners = await self._customers.owners(inbound.sender)
+        if len(owners) > 1:
+            return await self._customers.last_written(inbound.sender, inbound.channel)
+        return owners[0] if owners else None
+
+    async def _opened_window(self, inbound: Inbound, customer: str | None) -> None:
+        """Remember when the person last wrote on a channel: free text may be sent there for a while."""
+        if customer is None or inbound.kind == "unfollow":
+            return
+
+        def wrote(known: Customer) -> tuple[Customer, tuple[ConsentEntry, ...]]:
+            return msgspec.structs.replace(known, wrote_at={**known.wrote_at, inbound.channel: inbound.at}), ()
+
+        try:
+            await self._customers.change(customer, wrote)
+        except KeyError:
+            log.info("inbound_customer_gone", channel=inbound.channel)
+
+    async def _consent(self, inbound: Inbound) -> bool:
+        """Opt-outs and opt-ins; True if it was one."""
+        kind = inbound.kind
+        if kind == "text":
+            word = understand(inbound.text, country=country_of(inbound.channel, inbound.sender), open_prompt=True)
+            kind = {"stop": "opt_out", "stop_all": "opt_out", "start": "opt_in"}.get(word.kind if word else "", "text")
+            everything = word is not None and word.kind == "stop_all"
+        else:
+            everything = False
+        if kind in ("opt_out", "unfollow"):
+            channel = "*" if everything else inbound.channel
+            await self._customers.withdraw(
+                inbound.channel, inbound.sender, [self._entry(inbound, channel, "withdrawn")]
+            )
+            return True
+        if kind in ("opt_in", "follow"):
+            await self._lift(inbound)
+            return True
+        return False
+
+    def _entry(self, inbound: Inbound, channel: str, state: str, category: str = "*") -> ConsentEntry:
+        way = {"text": "keyword", "key": "key_press"}.get(inbound.kind, inbound.kind)
+        return ConsentEntry(
+            channel=channel,
+            category=category,
+            state="withdrawn" if state == "withdrawn" else "granted",
+            way=f"{inbound.channel}_{way}",
+            wording=inbound.text or inbound.kind,
+            at=inbound.at or self._clock.now(),
+            address=self._customers.address_key(inbound.sender),
+        )
+
+    async def _lift(self, inbound: Inbound) -> None:
+        """Give back what a withdrawal from the same address has closed, and nothing else."""
+        key = self._customers.address_key(inbound.sender)
+        closed: set[tuple[str, str]] = set()
+        for owner in await self._customers.owners(inbound.sender):
+            found = await self._customers.load(owner)
+            if found is not None:
+                closed.update(closed_by(found[0].consents, key))
+        entries = [self._entry(inbound, channel, "granted", category) for channel, category in sorted(closed)]
+        if entries:
+            await self._customers.withdraw(inbound.channel, inbound.sender, entries)
+
+    async def _answers(self, item: Item) -> bool:
+        """Whether the words answer an open question; the newest one they fit gets them."""
+        inbound = item.inbound
+        if inbound.message is not None:
+            ids = await self._newest_of_thread(inbound.message)
+        elif item.customer is not None:
+            ids = await self._desk.messages.awaiting(item.mode, item.customer)
+        else:
+            return False
+        for message_id in ids:
+            loaded = await self._desk.messages.load(message_id)
+            prompt = loaded.message.prompt if loaded is not None else None
+            if prompt is None:
+                continue
+            value = read_key(prompt, inbound.text) if inbound.kind == "key" else read_answer(prompt, inbound.text)
+            if value is not None:
+                at = inbound.at or self._clock.now()
+                answer = Answer(value=value, text=inbound.text, channel=inbound.channel, at=at)
+                await self.answer(message_id, answer, inbound.attempt)
+                return True
+        return False
+
+    async def _newest_of_thread(self, message_id: str) -> list[str]:
+        """A message and those that took its place since, the newest first."""
+        chain = [message_id]
+        while len(chain) < 50:
+            loaded = await self._desk.messages.load(chain[0])
+            if loaded is None or loaded.message.superseded_by is None:
+                break
+            chain.insert(0, loaded.message.superseded_by)
+        return chain
+
+    async def answer(self, message_id: str, answer: Answer, attempt_id: str | None) -> Message | None:
+        """Record an answer: the first counts, later ones are kept beside it. None when the message is gone."""
+
+        def told(message: Message, _now: int) -> None:
+            if message.prompt is not None:
+                _record(message, message.prompt, answer, attempt_id)
+
+        case = await self._desk.update(message_id, told)
+        return case.message if case is not None else None
+
+
+def _record(message: Message, prompt: Prompt, given: Answer, attempt_id: str | None) -> None:
+    answer = msgspec.structs.replace(given, late=given.at > message.due_at + prompt.closes_in * 1000)
+    known = [message.answer, *message.later_answers]
+    if answer not in known:
+        if message.answer is None:
+            message.answer = answer
+        else:
+            message.later_answers.append(answer)
+    attempts = [
+        a for a in message.attempts if a.id == attempt_id or (attempt_id is None and a.channel == answer.channel)
+    ]
+    if attempts:
+        engagement = "acknowledged" if prompt.kind == "acknowledge" else "answered"
+        absorb(message, Receipt(attempt=attempts[-1].id, at=answer.at, engagement=engagement))
+    elif message.acknowledged_at is None:
+        message.acknowledged_at = answer.at

@@ -1,0 +1,273 @@
+"""A request becomes a message: checked whole, pinned, decided for its route, stored.
+
+A single message is decided as it is accepted, so the answer shows its route; in batches the worker decides first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from gateway.content.content import Body, Content, problems
+from gateway.content.render import Unfit
+from gateway.customer import Address, ConsentEntry, Customer
+from gateway.delivery.desk import Case, Desk
+from gateway.delivery.request import NewMessage, Problem, Rejected, check, prompt_for, reach_for
+from gateway.delivery.words import Words, in_window, pack
+from gateway.message import PENDING, Message, Mode, RouteStep
+from gateway.routing.decide import apply
+from gateway.routing.view import Next, due_at
+from gateway.routing.policy import Category
+from gateway.store.clock import Clock
+from gateway.store.customers import Customers
+from gateway.store.ids import new_id
+from gateway.store.messages import Before
+from gateway.store.templates import Templates
+
+AT_ONCE: Final = 64
+"""How many messages of a batch are under way together."""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """What a message's id is made from: the same origin gives the same id, so a request can run again. `at` in ms."""
+
+    seed: bytes
+    at: int
+    n: int = 0
+
+
+class Intake:
+    """Accepts messages."""
+
+    def __init__(self, desk: Desk, customers: Customers, templates: Templates, words: Words, clock: Clock) -> None:
+        self._desk = desk
+        self._customers = customers
+        self._templates = templates
+        self._words = words
+        self._clock = clock
+
+    def origin(self) -> Origin:
+        """An origin for a request that came without an idempotency key."""
+        return Origin(os.urandom(16), self._clock.now())
+
+    async def accept(self, mode: Mode, new: NewMessage, origin: Origin) -> tuple[Message, tuple[RouteStep, ...]]:
+        """Store one message, decided; the record and the route ahead. Raises Rejected, StoreUnavailable.
+
+        Run again with the same origin it returns the message as it stands by then.
+        """
+        case, body, category = await self._made(mode, new, origin)
+        following = self._decided(case, body, category)
+        message = case.message
+        claims = self._apply(case, following)
+        if await self._desk.messages.accept(message, following, pack(body), claims=claims) == "exists":
+            known = await self._desk.reopen(message.id)
+            if known is not None:
+                return known.message, self._desk.decide(known).route
+        return message, following.route
+
+    async def accept_many(
+        self, mode: Mode, news: Sequence[NewMessage | Rejected], origin: Origin
+    ) -> list[Message | Rejected]:
+        """Store many messages, each on its own merits and only checked: the worker decides. In their order."""
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(n: int, new: NewMessage | Rejected) -> Message | Rejected:
+            if isinstance(new, Rejected):
+                return new
+            async with gate:
+                try:
+                    return await self._accept_undecided(mode, new, msgspec.structs.replace(origin, n=n))
+                except Rejected as rejected:
+                    return rejected
+
+        return list(await asyncio.gather(*(one(n, new) for n, new in enumerate(news))))
+
+    async def _accept_undecided(self, mode: Mode, new: NewMessage, origin: Origin) -> Message:
+        case, body, _ = await self._made(mode, new, origin)
+        message = case.message
+        deadline = message.due_at + message.reach.within * 1000
+        following = Next(status="queued", wake_at=message.created_at, deadline=deadline)
+        if message.due_at > message.created_at:
+            following = Next(status="scheduled", wake_at=message.due_at, deadline=deadline)
+        apply(message, following, self._clock.now())
+        await self._desk.messages.accept(message, following, pack(body), claims=False)
+        return message
+
+    async def preview(self, mode: Mode, new: NewMessage) -> tuple[Message, tuple[RouteStep, ...]]:
+        """What would happen, with nothing stored. Raises Rejected."""
+        case, body, category = await self._made(mode, new, self.origin(), store=False)
+        following = self._decided(case, body, category)
+        apply(case.message, following, self._clock.now())
+        return case.message, following.route
+
+    async def look(self, message_id: str) -> tuple[Message, tuple[RouteStep, ...]] | None:
+        """A message and the route still ahead of it; None when there is none of that id."""
+        case = await self._desk.reopen(message_id)
+        if case is None:
+            return None
+        stored = msgspec.structs.replace(case.message, attempts=list(case.message.attempts))
+        return stored, () if case.message.done else self._desk.decide(case).route
+
+    async def again(self, mode: Mode, message_id: str, reach: Mapping[str, Any] | None, origin: Origin) -> Message:
+        """A new message with the content of an old one. Raises Rejected, KeyError when there is no such message."""
+        loaded = await self._desk.messages.load(message_id)
+        if loaded is None or loaded.message.mode != mode:
+            raise KeyError(message_id)
+        old = loaded.message
+        raw = await self._desk.messages.body(old)
+        if raw is None:
+            raise Rejected([("/id", "Its content has outlived its retention; send a new message.")])
+        found = await self._customers.load(old.customer)
+        if found is None:
+            raise Rejected([("/id", "The customer of this message is gone.")])
+        faults: list[Problem] = []
+        asked = {**_asked(old), **(reach or {})}
+        contract = reach_for(asked, self._desk.category(old), old.prompt, self._known(mode), faults)
+        if faults or contract is None:
+            raise Rejected(faults)
+        now = origin.at
+        message = msgspec.structs.replace(
+            old,
+            id=new_id(mode, old.customer, now, origin.seed, origin.n),
+            reach=contract,
+            created_at=now,
+            due_at=now,
+            send_at=None,
+            send_at_local=None,
+            expires_at=None,
+            status="queued",
+            verdict=PENDING,
+            closing=None,
+            held=None,
+            held_ms=0,
+            turns={},
+            unfit={},
+            skipped=(),
+            attempts=[],
+            answer=None,
+            later_answers=[],
+            acknowledged_at=None,
+            acknowledged_by=None,
+            retry_of=old.id,
+            claimed=False,
+            superseded_by=None,
+            cancelled_at=None,
+        )  # fmt: skip - what is kept and what begins anew, at a glance
+        case = Case(message, 0, Before(), *found)
+        following = self._desk.decide(case)
+        claims = self._apply(case, following)
+        await self._desk.messages.accept(message, following, raw, claims=claims)
+        return message
+
+    async def _made(
+        self, mode: Mode, new: NewMessage, origin: Origin, *, store: bool = True
+    ) -> tuple[Case, Body, Category]:
+        faults = check(new, self._desk.rules.categories, self._clock.now())
+        category = self._desk.rules.categories.get(new.category)
+        body = await self._body(new, faults)
+        customer, version = await self._person(new, faults, store=store)
+        prompt = prompt_for(new, category)
+        reach = None if category is None else reach_for(new.reach, category, prompt, self._known(mode), faults)
+        if faults or category is None or reach is None or customer is None:
+            raise Rejected(faults)
+        message = Message(
+            id=new_id(mode, customer.id, origin.at, origin.seed, origin.n),
+            mode=mode,
+            customer=customer.id,
+            category=new.category,
+            lane=new.priority or category.priority,
+            reach=reach,
+            created_at=origin.at,
+            due_at=origin.at,
+            expires_at=new.expires_at,
+            send_at=new.send_at,
+            send_at_local=new.send_at_local,
+            template=body.template.id if body.template is not None else None,
+            template_version=body.template.version if body.template is not None else None,
+            thread=new.thread,
+            reference=new.reference,
+            metadata=new.metadata,
+            addresses=_given(new),
+            prompt=prompt,
+            retry_of=new.retry_of,
+        )
+        message.due_at = due_at(message, customer, self._desk.rules)
+        uses = await self._desk.messages.cap_uses(message, category)
+        return Case(message, 0, Before(), customer, version, uses), body, category
+
+    def _decided(self, case: Case, body: Body, category: Category) -> Next:
+        """Decide, leaving out channels that can't carry the content."""
+        while True:
+            following = self._desk.decide(case)
+            coming = {t.channel for t in following.turns} | {s.channel for s in following.route}
+            if not self._mark_unfit(case, body, category, coming):
+                return following
+
+    def _mark_unfit(self, case: Case, body: Body, category: Category, coming: set[str]) -> bool:
+        message, now = case.message, self._clock.now()
+        posts = self._desk.boards[message.mode].posts
+        for channel in coming:
+            window = in_window(case.customer, channel, posts[channel].channel.traits.window, now)
+            words = self._words.render(message, body, case.customer, category, channel, in_window=window)
+            if isinstance(words, Unfit):
+                message.unfit[channel] = words.code
+        return any(channel in message.unfit for channel in coming)
+
+    def _apply(self, case: Case, following: Next) -> bool:
+        message, now = case.message, self._clock.now()
+        claims = self._desk.claims(message, following, now)
+        apply(message, following, now)
+        message.claimed = claims
+        return claims
+
+    def _known(self, mode: Mode) -> set[str]:
+        return set(self._desk.boards[mode].posts) | {"sms", "voice", "email", "wechat"}
+
+    async def _body(self, new: NewMessage, faults: list[Problem]) -> Body:
+        if new.content is not None:
+            try:
+                body = Body(content=msgspec.convert(new.content, Content))
+            except msgspec.ValidationError as bad:
+                detail, _, place = str(bad).partition(" - at `$")
+                faults.append(
+                    ("/content" + place.rstrip("`").replace(".", "/").replace("[", "/").replace("]", ""), detail)
+                )
+                return Body()
+            faults += problems(body)
+            return body
+        template = await self._templates.get(new.template) if new.template is not None else None
+        if template is None:
+            if new.template is not None:
+                faults.append(("/template", f"There is no template {new.template!r}; GET /v1/templates lists them."))
+            return Body()
+        body = Body(template=template, data=new.data)
+        faults += problems(body)
+        return body
+
+    async def _person(self, new: NewMessage, faults: list[Problem], *, store: bool) -> tuple[Customer | None, int]:
+        if new.customer is not None:
+            found = await self._customers.load(new.customer)
+            if found is None:
+                detail = "There is no such customer: PUT /v1/customers/{id} first, or give a recipient instead."
+                faults.append(("/customer", detail))
+                return None, 0
+            return found
+        if new.recipient is None or faults:
+            return None, 0
+        them = new.recipient
+        return await self._customers.resolve(them.addresses, them.locale, them.time_zone, them.consent, store=store)
+
+
+def _given(new: NewMessage) -> tuple[tuple[str, str], ...] | None:
+    return None if new.recipient is None else tuple((a.channel, a.value) for a in new.recipient.addresses)
+
+
+def _asked(old: Message) -> dict[str, Any]:
+    return {k: v for k, v in msgspec.to_builtins(old.reach).items() if v is not None}
+
+
+__all__ = ["Address", "ConsentEntry", "Intake", "NewMessage", "Origin", "Rejected"]

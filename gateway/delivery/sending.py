@@ -1,0 +1,240 @@
+"""An attempt from its turn in the line to its outcome on record."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import structlog
+
+from gateway.channels.base import Absent, Accepted, Channel, Outbound, Refused, Rendered, Unknown
+from gateway.content.render import Unfit
+from gateway.delivery.desk import TRIES, Case, Desk
+from gateway.delivery.meeting import Meeting
+from gateway.delivery.pacing import Post, Switchboard
+from gateway.delivery.words import Words, in_window, unpack
+from gateway.message import Attempt, Fault, Message, Mode, Receipt, absorb
+from gateway.routing.decide import apply
+from gateway.routing.view import Next, Turn
+from gateway.routing.fallback import ABSENT_AFTER_MS, CALLBACK_GRACE_MS
+from gateway.store.clock import Clock
+
+LEASE_MARGIN_MS: Final = 5_000
+
+log = structlog.get_logger()
+
+
+class Sender:
+    """Begins attempts and takes in how they went."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        words: Words,
+        boards: Mapping[Mode, Switchboard],
+        meeting: Meeting,
+        clock: Clock,
+        callback_base: Callable[[Mode], str],
+        opened: Callable[[Post], None],
+    ) -> None:
+        self._desk = desk
+        self._words = words
+        self._boards = boards
+        self._meeting = meeting
+        self._clock = clock
+        self._callback_base = callback_base
+        self._opened = opened
+
+    async def turn(self, case: Case, post: Post) -> bool:
+        """It is the message's turn on a channel: begin and send, if that is still right. False: nothing was begun."""
+        current: Case | None = case
+        for _ in range(TRIES):
+            if current is None:
+                return True
+            following = self._desk.decide(current)
+            turn = next((t for t in following.turns if t.channel == post.name), None)
+            if turn is None or post.state(self._clock.now()).shut is not None:
+                return await self._desk.write(current, following)
+            words = await self._render(current, turn)
+            if isinstance(words, Unfit):
+                current.message.unfit[turn.channel] = words.code
+                continue
+            attempt = self._attempt(current.message, turn, post)
+            outcome = await self._begin(current, attempt)
+            if outcome == "ok":
+                post.breaker.probe()
+                await self._send(current, attempt, words, following.deadline, post)
+                return True
+            if outcome == "gone":
+                return True
+            current = await self._desk.reopen(case.message.id)
+        return False
+
+    async def decide_only(self, case: Case) -> None:
+        """No turn now: write down what the message waits for, and ask providers about lost answers."""
+        current: Case | None = case
+        for _ in range(TRIES):
+            if current is None:
+                return
+            following = self._desk.decide(current)
+            if following.ask:
+                await self._ask(current, following)
+                return
+            if await self._desk.write(current, following):
+                return
+            current = await self._desk.reopen(case.message.id)
+
+    def _attempt(self, message: Message, turn: Turn, post: Post) -> Attempt:
+        now = self._clock.now()
+        lease = now + int(post.channel.traits.timeout * 1000) + LEASE_MARGIN_MS
+        return Attempt(
+            id=f"a{len(message.attempts) + 1}",
+            channel=turn.channel,
+            address=turn.address.value,
+            round=turn.round,
+            lease_until=lease,
+            times={"started": now},
+        )
+
+    async def _begin(self, case: Case, attempt: Attempt) -> str:
+        message = case.message
+        message.attempts.append(attempt)
+        message.turns.pop(attempt.channel, None)
+        following = self._desk.decide(case)
+        apply(message, following, self._clock.now())
+        versions = case.version, case.customer_version
+        category = self._desk.category(message)
+        outcome, version = await self._desk.messages.begin(case.before, message, versions, following, category)
+        if outcome == "ok":
+            case.version = version
+            case.before = type(case.before).of(message)
+        return outcome
+
+    async def _send(self, case: Case, attempt: Attempt, words: Rendered, deadline: int, post: Post) -> None:
+        channel, now = post.channel, self._clock.now()
+        if now + channel.traits.timeout * 1000 > attempt.lease_until:
+            await self._desk.settle(case, _withdrawn(attempt.id))
+            return
+        out = self._outbound(case, attempt, words, deadline)
+        outcome = await asyncio.shield(channel.send(out))
+        if await self._boards[case.message.mode].heard(post, outcome) and not post.breaker.closed:
+            self._opened(post)
+        news = [self._receipt(attempt.id, outcome)]
+        if isinstance(outcome, Accepted) and outcome.provider_id is not None:
+            met = await self._meeting.introduce(attempt.channel, outcome.provider_id, case.message.id, attempt.id)
+            news += met
+
+        def told(message: Message, now: int) -> None:
+            for receipt in news:
+                if receipt is not None:
+                    absorb(message, receipt)
+            if isinstance(outcome, Unknown):
+                _wait_for_callback(message, attempt.id, now)
+
+        await self._desk.settle(case, told)
+
+    def _outbound(self, case: Case, attempt: Attempt, words: Rendered, deadline: int) -> Outbound:
+        message, now = case.message, self._clock.now()
+        traits = self._boards[message.mode].posts[attempt.channel].channel.traits
+        return self._words.outbound(
+            message,
+            attempt,
+            words,
+            self._desk.category(message),
+            self._callback_base(message.mode),
+            deadline,
+            now,
+            in_window=in_window(case.customer, attempt.channel, traits.window, now),
+        )
+
+    async def _render(self, case: Case, turn: Turn) -> Rendered | Unfit:
+        message = case.message
+        raw = await self._desk.messages.body(message)
+        if raw is None:
+            return Unfit("no_template", "The content has outlived its retention.")
+        traits = self._boards[message.mode].posts[turn.channel].channel.traits
+        window = in_window(case.customer, turn.channel, traits.window, self._clock.now())
+        category = self._desk.category(message)
+        return self._words.render(message, unpack(raw), case.customer, category, turn.channel, in_window=window)
+
+    async def speak(self, message_id: str, attempt_id: str) -> Outbound | None:
+        """An attempt's words once more, for a callback that must be answered with them."""
+        case = await self._desk.reopen(message_id)
+        attempt = case.message.attempt(attempt_id) if case is not None else None
+        if case is None or attempt is None:
+            return None
+        address = next((a for a in case.customer.addresses if a.value == attempt.address), None)
+        turn = Turn(attempt.channel, address, attempt.round) if address is not None else None
+        words = await self._render(case, turn) if turn is not None else None
+        return (
+            self._outbound(case, attempt, words, self._desk.decide(case).deadline)
+            if isinstance(words, Rendered)
+            else None
+        )
+
+    async def _ask(self, case: Case, following: Next) -> None:
+        """Ask providers whether they took attempts whose answers were lost."""
+        found: dict[str, Accepted | Absent | Unknown] = {}
+        for attempt_id in following.ask:
+            attempt = case.message.attempt(attempt_id)
+            channel = self._channel(case.message, attempt)
+            out = await self.speak(case.message.id, attempt_id)
+            if attempt is not None and channel is not None and out is not None:
+                found[attempt_id] = await channel.find(out, attempt)
+
+        def told(message: Message, now: int) -> None:
+            for attempt_id in following.ask:
+                attempt = message.attempt(attempt_id)
+                if attempt is not None:
+                    _hear_answer(message, attempt, found.get(attempt_id, Unknown()), now)
+
+        await self._desk.settle(case, told)
+
+    def _channel(self, message: Message, attempt: Attempt | None) -> Channel | None:
+        post = self._boards[message.mode].posts.get(attempt.channel) if attempt is not None else None
+        return post.channel if post is not None else None
+
+    def _receipt(self, attempt_id: str, outcome: Accepted | Refused | Unknown) -> Receipt | None:
+        now = self._clock.now()
+        if isinstance(outcome, Accepted):
+            return Receipt(
+                attempt=attempt_id,
+                at=now,
+                status=outcome.status,
+                provider_id=outcome.provider_id,
+                units=outcome.units,
+                cost=outcome.cost,
+            )
+        if isinstance(outcome, Refused):
+            return Receipt(
+                attempt=attempt_id,
+                at=now,
+                status="failed",
+                fault=outcome.fault,
+                provider_code=outcome.code,
+                retry_after=outcome.retry_after,
+            )
+        return None
+
+
+def _withdrawn(attempt_id: str) -> Callable[[Message, int], None]:
+    def news(message: Message, _now: int) -> None:
+        message.attempts = [a for a in message.attempts if a.id != attempt_id or a.status != "started"]
+
+    return news
+
+
+def _wait_for_callback(message: Message, attempt_id: str, now: int) -> None:
+    """The answer was lost. A callback may still explain it; until then, and for so long, it isn't called unknown."""
+    attempt = message.attempt(attempt_id)
+    if attempt is not None and attempt.status == "started":
+        attempt.lease_until = min(attempt.lease_until, now + CALLBACK_GRACE_MS)
+
+
+def _hear_answer(message: Message, attempt: Attempt, found: Accepted | Absent | Unknown, now: int) -> None:
+    attempt.asked_at, attempt.asked = now, attempt.asked + 1
+    if isinstance(found, Accepted):
+        absorb(message, Receipt(attempt=attempt.id, at=now, status=found.status, provider_id=found.provider_id))
+    elif isinstance(found, Absent) and now >= attempt.started_at + ABSENT_AFTER_MS:
+        absorb(message, Receipt(attempt=attempt.id, at=now, status="failed", fault=Fault.NOT_TAKEN))

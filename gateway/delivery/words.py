@@ -1,0 +1,119 @@
+"""From a message and its stored content to the words for one channel, with the signed links in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from gateway.channels.base import Outbound, Rendered
+from gateway.content.content import Body
+from gateway.content.render import Links, Unfit, render
+from gateway.customer import Customer
+from gateway.links import ANSWER, MESSAGE, PREFERENCES, UNSUBSCRIBE
+from gateway.links import Links as Signer
+from gateway.message import Attempt, Message
+from gateway.routing.policy import Category
+from gateway.settings_types import Settings
+
+PAGE_LIVES_MS: Final = 30 * 86_400_000
+UNSUBSCRIBE_LIVES_MS: Final = 365 * 86_400_000
+_body_decoder: Final = msgspec.msgpack.Decoder(Body)
+_body_encoder: Final = msgspec.msgpack.Encoder()
+
+
+def pack(body: Body) -> bytes:
+    """A body as it is stored."""
+    return _body_encoder.encode(body)
+
+
+def unpack(raw: bytes) -> Body:
+    """A stored body. Raises msgspec.DecodeError."""
+    return _body_decoder.decode(raw)
+
+
+class Words:
+    """Renders messages. `voices` says whether voice can speak a language."""
+
+    def __init__(self, settings: Settings, signer: Signer, voices: Callable[[str], bool]) -> None:
+        self._settings = settings
+        self._signer = signer
+        self._voices = voices
+
+    def links(self, message: Message, category: Category) -> Links:
+        """The message's own pages."""
+        ends = message.created_at + PAGE_LIVES_MS
+        unsubscribe = None
+        if category.unsubscribe:
+            lapses = message.created_at + UNSUBSCRIBE_LIVES_MS
+            unsubscribe = self._signer.url_until("u", UNSUBSCRIBE, message.id, lapses)
+        return Links(
+            message=self._signer.url_until("m", MESSAGE, message.id, ends),
+            answer=self._signer.url_until("a", ANSWER, message.id, ends),
+            unsubscribe=unsubscribe,
+            preferences=self._signer.url_until("p", PREFERENCES, message.customer, ends),
+        )
+
+    def render(
+        self, message: Message, body: Body, customer: Customer, category: Category, channel: str, *, in_window: bool
+    ) -> Rendered | Unfit:
+        """The words for one channel, or why it can't carry them."""
+        wechat = self._settings.wechat
+        return render(
+            body,
+            channel,
+            language=customer.preferences.language or customer.locale,
+            default_locale=self._settings.default_locale,
+            time_zone=customer.time_zone or self._settings.default_time_zone,
+            prompt=message.prompt,
+            links=self.links(message, category),
+            voices=self._voices,
+            default_wechat_template=wechat.default_template if wechat else None,
+            in_window=in_window,
+            carries_unsubscribe=category.unsubscribe,
+        )
+
+    def outbound(
+        self,
+        message: Message,
+        attempt: Attempt,
+        words: Rendered,
+        category: Category,
+        callback_base: str,
+        deadline: int,
+        now: int,
+        *,
+        in_window: bool,
+    ) -> Outbound:
+        """One attempt, ready to be handed over."""
+        return Outbound(
+            message=message.id,
+            attempt=attempt.id,
+            mode=message.mode,
+            round=attempt.round,
+            token=token_of(message, attempt),
+            to=attempt.address,
+            category=message.category,
+            words=words,
+            valid_for=max(1, (deadline - now) // 1000),
+            callback_base=callback_base,
+            prompt=message.prompt,
+            unsubscribe_url=self.links(message, category).unsubscribe if attempt.channel == "email" else None,
+            in_window=in_window,
+        )
+
+
+def token_of(message: Message, attempt: Attempt) -> str:
+    """The same for every repeat of a (message, channel, address, round), so that a repeat can be recognised."""
+    first = next(
+        n
+        for n, other in enumerate(message.attempts, 1)
+        if (other.channel, other.address, other.round) == (attempt.channel, attempt.address, attempt.round)
+    )
+    return f"{message.id}-{first}"
+
+
+def in_window(customer: Customer, channel: str, window: int | None, now: int) -> bool:
+    """Whether free text may be sent: always, or for `window` seconds after the person last wrote there."""
+    return window is None or customer.wrote_at.get(channel, 0) + window * 1000 > now

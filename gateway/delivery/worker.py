@@ -1,0 +1,198 @@
+"""What we do: take what is ready, ask what to do, record the attempt, send, commit.
+
+A bell says which partition has something; besides, all of them are swept every 250 ms, so a lost bell costs a quarter
+of a second at most. Permits and rate tokens are taken before work is, so nothing is handed out that could not go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from gateway.delivery.desk import Desk
+from gateway.delivery.inbound import Inbox
+from gateway.delivery.pacing import Post, Switchboard
+from gateway.delivery.sending import Sender
+from gateway.message import SCHEMA, Lane
+from gateway.store.clock import MOST_SKEW_MS, Clock
+from gateway.store.keys import BELL, PARTITIONS, partition
+from gateway.store.messages import Loaded, decode_taken
+from gateway.store.pipe import StoreUnavailable
+from gateway.store.scripts import Scripts, Taken
+
+DECIDING_LEASE_MS: Final = 10_000
+SWEEP_S: Final = 0.25
+DECIDING_MOST: Final = 256
+TAKES_BEFORE_MORGUE: Final = 3
+TAKES_WITHOUT_A_TRACE: Final = 12
+REPORT_MS: Final = 2_000
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """One worker process's loop over all partitions."""
+
+    def __init__(
+        self,
+        client: Redis,
+        scripts: Scripts,
+        clock: Clock,
+        desk: Desk,
+        sender: Sender,
+        inbox: Inbox,
+        boards: Sequence[Switchboard],
+        report: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._client: Any = client  # redis-py's own types are partly unknown
+        self._scripts = scripts
+        self._clock = clock
+        self._desk = desk
+        self._sender = sender
+        self._inbox = inbox
+        self._report = report
+        self._reported = 0
+        self._posts: dict[str, tuple[Switchboard, Post]] = {p.line: (b, p) for b in boards for p in b.posts.values()}
+        self._rung: set[int] = set()
+        self._wake = asyncio.Event()
+        self._working: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._deciding = 0
+        self._first = 0
+
+    async def run(self) -> None:
+        """Work until `stop` is called; then finish what is under way."""
+        listener = asyncio.create_task(self._listen())
+        try:
+            while not self._stopping:
+                await self._once()
+                try:
+                    await asyncio.wait_for(self._wake.wait(), SWEEP_S)
+                except TimeoutError:
+                    self._rung = set(range(PARTITIONS))
+                self._wake.clear()
+        finally:
+            listener.cancel()
+            await asyncio.gather(listener, return_exceptions=True)
+            if self._working:
+                await asyncio.wait(self._working)
+
+    def stop(self) -> None:
+        """Take nothing more."""
+        self._stopping = True
+        self._wake.set()
+
+    async def _once(self) -> None:
+        rung, self._rung = self._rung, set()
+        if not rung or abs(self._clock.skew()) > MOST_SKEW_MS:
+            return
+        try:
+            await self._round(sorted(rung, key=lambda n: (n - self._first) % PARTITIONS))
+            self._first = (self._first + 1) % PARTITIONS
+            if self._clock.now() - self._reported >= REPORT_MS:
+                self._reported = self._clock.now()
+                await self._report()
+        except (StoreUnavailable, RedisError) as away:
+            log.warning("redis_unavailable", error=str(away))
+            self._rung |= rung
+
+    async def _round(self, numbers: Sequence[int]) -> None:
+        granted = {line: list(await board.granted(post)) for line, (board, post) in self._posts.items()}
+        for number in numbers:
+            room = DECIDING_MOST - self._deciding
+            due: dict[Lane, int] = {"critical": room, "normal": room // 2, "bulk": room // 4}
+            permits = {line: (total, rest, rest // 4) for line, (total, rest) in granted.items()}
+            haul = await self._scripts.take(number, DECIDING_LEASE_MS, due, permits)
+            self._clock.read(haul.now)
+            for taken in haul.items:
+                if taken.channel is not None:
+                    lane = self._start(number, taken)
+                    granted[taken.channel][0] -= 1
+                    granted[taken.channel][1] -= lane != "critical"
+                else:
+                    self._start(number, taken)
+            if len(haul.items) >= DECIDING_MOST // 4 or any(total <= 0 for total, _ in granted.values()):
+                self._rung.add(number)
+        for line, (board, post) in self._posts.items():
+            await board.give_back(post, granted[line][0])
+
+    def _start(self, number: int, taken: Taken) -> Lane:
+        try:
+            lane: Lane = decode_taken(taken).lane if taken.member.startswith("m:") else "critical"
+        except msgspec.DecodeError:
+            lane = "normal"
+        board, post = self._posts[taken.channel] if taken.channel is not None else (None, None)
+        if board is not None and post is not None:
+            board.began(post, lane)
+        self._deciding += 1
+        task = asyncio.get_running_loop().create_task(self._work(number, taken, lane, post))
+        self._working.add(task)
+
+        def over(done: asyncio.Task[None]) -> None:
+            self._working.discard(done)
+            self._deciding -= 1
+            if board is not None and post is not None:
+                board.ended(post, lane)
+                self._ring_again(number)
+
+        task.add_done_callback(over)
+        return lane
+
+    def _ring_again(self, number: int) -> None:
+        if number in self._rung:
+            self._wake.set()
+
+    async def _work(self, number: int, taken: Taken, lane: Lane, post: Post | None) -> None:
+        try:
+            if taken.takes > TAKES_WITHOUT_A_TRACE:
+                await self._bury(number, lane, taken, "Taken again and again without a result.")
+            elif taken.member.startswith("m:"):
+                await self._work_message(taken, post)
+            else:
+                await self._inbox.work(partition(number), taken)
+        except msgspec.DecodeError as unreadable:
+            await self._bury(number, lane, taken, f"The record can't be read: {unreadable}")
+        except (StoreUnavailable, RedisError) as away:
+            log.warning("redis_unavailable", member=taken.member, error=str(away))
+        except Exception:  # the one broad one: a bug becomes a visible record instead of a lost message
+            log.exception("work_failed", member=taken.member)
+            if taken.takes >= TAKES_BEFORE_MORGUE:
+                await self._bury(number, lane, taken, traceback.format_exc())
+
+    async def _work_message(self, taken: Taken, post: Post | None) -> None:
+        message = decode_taken(taken)
+        if message.schema > SCHEMA:
+            return
+        case = await self._desk.open(Loaded(message, taken.version))
+        if post is not None and await self._sender.turn(case, post):
+            return
+        await self._sender.decide_only(case)
+
+    async def _bury(self, number: int, lane: Lane, taken: Taken, reason: str) -> None:
+        log.error("morgue", member=taken.member, reason=reason.splitlines()[-1])
+        await self._scripts.bury(partition(number), lane, taken.member, reason)
+
+    async def _listen(self) -> None:
+        """Hear the bells. When the connection breaks, the sweep goes on alone until it is back."""
+        while True:
+            try:
+                async with self._client.pubsub() as bells:
+                    await bells.subscribe(BELL)
+                    async for note in bells.listen():
+                        self._hear(note)
+            except (RedisError, OSError) as away:
+                log.warning("bell_lost", error=str(away))
+                await asyncio.sleep(SWEEP_S)
+
+    def _hear(self, note: Mapping[str, Any]) -> None:
+        if note["type"] == "message":
+            _, _, number = note["data"].decode().partition(":")
+            self._rung.add(int(number))
+            self._wake.set()

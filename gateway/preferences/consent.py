@@ -1,0 +1,149 @@
+"""What a person agreed to and what they took back, read from the append-only ledger.
+
+A withdrawal binds until a later grant lifts it, and only a grant as specific as the withdrawal does: "you may write to
+me" in general never undoes "no marketing by SMS", while "stop everything" also ends what was once allowed by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from gateway.customer import ConsentEntry
+
+Rule = Literal["asked", "opt_out", "opt_in"]
+ANY: Final = "*"
+
+
+class Permission(msgspec.Struct, frozen=True):
+    """May we write? `code` is stable (`opted_out`, `no_consent`, `granted`, `not_withdrawn`), `text` is for people."""
+
+    allowed: bool
+    code: str
+    text: str
+
+
+class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where one pair of channel and category stands today, and which entry decides it. `at` in ms."""
+
+    channel: str
+    category: str
+    state: Literal["granted", "withdrawn"]
+    at: int
+    way: str
+    wording: str
+    proof: str | None = None
+    address: str | None = None
+
+
+def applies(entry: ConsentEntry, channel: str, category: str, address_key: str | None) -> bool:
+    """True when the entry speaks of this channel, category and address (`address_key`: its keyed hash, or None)."""
+    return (
+        entry.channel in (channel, ANY)
+        and entry.category in (category, ANY)
+        and (entry.address is None or entry.address == address_key)
+    )
+
+
+def lifts(grant: ConsentEntry, withdrawal: ConsentEntry) -> bool:
+    """True when the grant ends the withdrawal, for whatever both of them apply to.
+
+    It must be later (a tie is a withdrawal), name each of channel and category that the withdrawal names, and, given
+    from an address, speak to a withdrawal of that very address.
+    """
+    return (
+        grant.state == "granted"
+        and withdrawal.state == "withdrawn"
+        and grant.at > withdrawal.at
+        and withdrawal.channel in (ANY, grant.channel)
+        and withdrawal.category in (ANY, grant.category)
+        and grant.address in (None, withdrawal.address)
+    )
+
+
+def permission(
+    entries: Sequence[ConsentEntry], channel: str, category: str, address_key: str | None, rule: Rule
+) -> Permission:
+    """May a message of `category` go to this address on this channel?
+
+    `rule` is the category's: `asked` (the person asked for it) and `opt_out` need no grant, `opt_in` does. No rule
+    overrides a withdrawal.
+    """
+    binding, grant = _binding(entries, channel, category, address_key)
+    if binding is not None:
+        return Permission(allowed=False, code="opted_out", text=f"The customer has opted out of {_scope(binding)}.")
+    if grant is not None:
+        return Permission(allowed=True, code="granted", text=f"The customer has agreed to {_scope(grant)}.")
+    if rule == "opt_in":
+        text = f"{category} needs the customer's consent on {channel}, and there is none."
+        return Permission(allowed=False, code="no_consent", text=text)
+    why = "The customer asked for it." if rule == "asked" else "The customer has not opted out."
+    return Permission(allowed=True, code="not_withdrawn", text=why)
+
+
+def effective(entries: Sequence[ConsentEntry]) -> tuple[Standing, ...]:
+    """How things stand for each (channel, category, address) that the ledger names, ordered by these.
+
+    A pair counts as withdrawn too when a wider withdrawal covers it; the entry that decides is the one shown.
+    """
+    named = {(entry.channel, entry.category, entry.address) for entry in entries}
+    ordered = sorted(named, key=lambda pair: (pair[0], pair[1], pair[2] or ""))
+    return tuple(_standing(entries, *pair) for pair in ordered)
+
+
+def closed_by(entries: Sequence[ConsentEntry], address_key: str) -> tuple[tuple[str, str], ...]:
+    """The (channel, category) pairs that this address closed and that are closed still: what its START lifts."""
+    own = [entry for entry in entries if entry.state == "withdrawn" and entry.address == address_key]
+    pairs = dict.fromkeys((entry.channel, entry.category) for entry in own)
+    return tuple(
+        pair
+        for pair in pairs
+        if any(entry.address == address_key for entry in _in_force(entries, *pair, address_key)[0])
+    )
+
+
+def _binding(
+    entries: Sequence[ConsentEntry], channel: str, category: str, address_key: str | None
+) -> tuple[ConsentEntry | None, ConsentEntry | None]:
+    """The newest withdrawal still in force, and the newest grant, of all that apply."""
+    withdrawals, grants = _in_force(entries, channel, category, address_key)
+    return max(withdrawals, key=_age, default=None), max(grants, key=_age, default=None)
+
+
+def _in_force(
+    entries: Sequence[ConsentEntry], channel: str, category: str, address_key: str | None
+) -> tuple[list[ConsentEntry], list[ConsentEntry]]:
+    """The withdrawals no grant has lifted, and the grants, of all that apply.
+
+    Of entries alike in scope only the newest counts, so a ledger of thousands of lines is still read in one pass.
+    """
+    newest: dict[tuple[str, str, str, str | None], ConsentEntry] = {}
+    for entry in entries:
+        if applies(entry, channel, category, address_key):
+            scope = (entry.state, entry.channel, entry.category, entry.address)
+            if scope not in newest or entry.at >= newest[scope].at:
+                newest[scope] = entry
+    grants = [entry for entry in newest.values() if entry.state == "granted"]
+    withdrawn = [entry for entry in newest.values() if entry.state == "withdrawn"]
+    return [entry for entry in withdrawn if not any(lifts(grant, entry) for grant in grants)], grants
+
+
+def _age(entry: ConsentEntry) -> tuple[int, str, str, str]:
+    """Sorts by time; the rest makes the choice among equals the same whatever their order."""
+    return entry.at, entry.channel, entry.category, entry.address or ""
+
+
+def _standing(entries: Sequence[ConsentEntry], channel: str, category: str, address: str | None) -> Standing:
+    binding, grant = _binding(entries, channel, category, address)
+    decides = binding or grant
+    if decides is None:
+        raise ValueError("the ledger has no entry for this pair")
+    return Standing(channel, category, decides.state, decides.at, decides.way, decides.wording, decides.proof, address)
+
+
+def _scope(entry: ConsentEntry) -> str:
+    what = "all messages" if entry.category == ANY else f"{entry.category} messages"
+    where = "every channel" if entry.channel == ANY else entry.channel
+    return f"{what} on {where}" + (" at this address" if entry.address is not None else "")

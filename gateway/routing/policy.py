@@ -1,0 +1,155 @@
+"""What each category of message is allowed to do: data, not code.
+
+The defaults below are the table of the public contract; `[categories.<name>]` in `gateway.toml` changes them or adds
+categories of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from gateway.message import LANES, Lane, Level, Reach
+from gateway.preferences.caps import Cap
+
+DEFAULT_ORDER: Final = ("sms", "wechat", "email", "voice")
+NO_STEP_SECONDS: Final = 86400
+"""How long a step may take before its unproven acceptance settles, in categories without fall-back."""
+
+
+class Category(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The rules of one category; durations in seconds.
+
+    `step` None: no fall-back. `channel_down`: what a message does when its turn comes on a channel that is shut.
+    `unknown`: what a lost answer allows. `legal_window`: marketing hours by region apply too.
+    """
+
+    consent: Literal["asked", "opt_out", "opt_in"]
+    priority: Lane
+    until: Level
+    unproven: Literal["settle", "go_on"]
+    step: int | None
+    within: int
+    quiet_hours: Literal["pass", "pass_while_critical", "held"]
+    channel_down: Literal["next_now", "next_after_step", "wait"]
+    unknown: Literal["try_again", "reconcile", "never_again"]
+    cap: Cap | None = None
+    legal_window: bool = False
+    not_while_complaint: bool = False
+    unsubscribe: bool = True
+    channels: tuple[str, ...] = DEFAULT_ORDER
+
+    def reach(self) -> Reach:
+        """The reach contract a message of this category gets when it asks for nothing else."""
+        return Reach(until=self.until, within=self.within, step=self.step, unproven=self.unproven)
+
+
+CATEGORIES: Final[dict[str, Category]] = {
+    "code": Category(
+        consent="asked",
+        priority="critical",
+        until="delivered",
+        unproven="go_on",
+        step=60,
+        within=600,
+        quiet_hours="pass",
+        channel_down="next_now",
+        unknown="try_again",
+        cap=Cap(5, 3600),
+        unsubscribe=False,
+    ),
+    "reply": Category(
+        consent="asked",
+        priority="normal",
+        until="accepted",
+        unproven="settle",
+        step=900,
+        within=86400,
+        quiet_hours="pass",
+        channel_down="next_after_step",
+        unknown="reconcile",
+        unsubscribe=False,
+    ),
+    "outage": Category(
+        consent="opt_out",
+        priority="critical",
+        until="delivered",
+        unproven="go_on",
+        step=300,
+        within=3600,
+        quiet_hours="pass_while_critical",
+        channel_down="next_now",
+        unknown="try_again",
+        unsubscribe=False,
+    ),
+    "service": Category(
+        consent="opt_out",
+        priority="normal",
+        until="delivered",
+        unproven="settle",
+        step=900,
+        within=86400,
+        quiet_hours="held",
+        channel_down="next_after_step",
+        unknown="reconcile",
+    ),
+    "follow_up": Category(
+        consent="opt_out",
+        priority="normal",
+        until="delivered",
+        unproven="settle",
+        step=3600,
+        within=172800,
+        quiet_hours="held",
+        channel_down="wait",
+        unknown="reconcile",
+    ),
+    "survey": Category(
+        consent="opt_out",
+        priority="bulk",
+        until="delivered",
+        unproven="settle",
+        step=3600,
+        within=259200,
+        quiet_hours="held",
+        channel_down="wait",
+        unknown="never_again",
+        cap=Cap(1, 30 * 86400),
+        not_while_complaint=True,
+    ),
+    "marketing": Category(
+        consent="opt_in",
+        priority="bulk",
+        until="accepted",
+        unproven="settle",
+        step=None,
+        within=86400,
+        quiet_hours="held",
+        channel_down="wait",
+        unknown="never_again",
+        cap=Cap(2, 7 * 86400),
+        legal_window=True,
+    ),
+}  # fmt: skip - a table is read by its rows
+
+
+def categories(overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, Category]:
+    """The categories in force. Raises ValueError with one line per bad entry of `[categories.*]`."""
+    table = dict(CATEGORIES)
+    faults: list[str] = []
+    for name, changes in overrides.items():
+        base = msgspec.to_builtins(table.get(name, CATEGORIES["service"]))
+        try:
+            table[name] = msgspec.convert({**base, **changes}, Category)
+        except msgspec.ValidationError as bad:
+            faults.append(f"[categories.{name}]: {bad}; see the table of categories in the documentation.")
+    if faults:
+        raise ValueError("\n".join(faults))
+    return table
+
+
+def may_lower(own: Lane, asked: Lane) -> bool:
+    """True when `asked` does not raise the priority above the category's own."""
+    return LANES.index(asked) >= LANES.index(own)

@@ -1,0 +1,86 @@
+"""Which addresses a message may be tried on, in which order, and why each other one is not used."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import msgspec
+
+from gateway.customer import Address, Customer, QuietHours
+from gateway.message import Message, Skipped, Why
+from gateway.numbers import country_of
+from gateway.preferences.consent import permission
+from gateway.preferences.ranking import rank
+from gateway.routing.policy import Category
+
+UNFIT_TEXT = {
+    "too_long": "The text is too long for {channel}, and nothing is ever cut.",
+    "no_template": "There is no text or template of this message for {channel}.",
+    "no_window": "The person has not written there lately, and there is no template for outside that window.",
+    "no_voice": "There is no voice for the language of this text.",
+    "cannot_prompt": "The question cannot be put on {channel}.",
+}
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings that routing obeys, the same for every message."""
+
+    categories: Mapping[str, Category]
+    quiet_hours: QuietHours | None
+    time_zone: str
+    countries: frozenset[str] | None = None
+    team: frozenset[str] = frozenset()
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """An address that may be tried."""
+
+    address: Address
+    why: Why
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Channel and address value."""
+        return self.address.channel, self.address.value
+
+
+def candidates(
+    message: Message, customer: Customer, category: Category, rules: Rules, known: Collection[str], now: int
+) -> tuple[list[Candidate], tuple[Skipped, ...]]:
+    """The addresses to try in order, and what was skipped with the reason."""
+    addresses = (
+        customer.addresses
+        if message.addresses is None
+        else tuple(Address(channel, value) for channel, value in message.addresses)
+    )
+    ranked = rank(addresses, customer.preferences, message.category, category.channels, message.reach.channels, known)
+    chosen: list[Candidate] = []
+    skipped = list(ranked.skipped)
+    for address, why in ranked.chosen:
+        refusal = _refusal(address, message, customer, category, rules, now)
+        if refusal is None:
+            chosen.append(Candidate(address, why))
+        else:
+            skipped.append(Skipped(address.channel, refusal, address.value))
+    return chosen, tuple(skipped)
+
+
+def _refusal(
+    address: Address, message: Message, customer: Customer, category: Category, rules: Rules, now: int
+) -> Why | None:
+    unfit = message.unfit.get(address.channel)
+    if unfit is not None:
+        return Why(unfit, UNFIT_TEXT[unfit].format(channel=address.channel))
+    if message.mode == "team" and address.value not in rules.team:
+        return Why("not_in_team", "A team key reaches only the addresses listed in TEAM_ADDRESSES.")
+    if rules.countries is not None:
+        country = country_of(address.channel, address.value)
+        if country is not None and country not in rules.countries:
+            return Why("country", f"Sending to {country} is not allowed by ALLOWED_COUNTRIES.")
+    health = customer.health_of(address, now)
+    if health is not None and health.state == "suppressed":
+        return Why("suppressed_address", f"This address is no longer used: {health.reason}.")
+    allowed = permission(
+        customer.consents, address.channel, message.category, customer.keys.get(address.value), category.consent
+    )
+    return None if allowed.allowed else Why(allowed.code, allowed.text)

@@ -1,0 +1,70 @@
+"""How a message ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.message import Message, Skipped, Verdict, acknowledged_verdict, level_of, proof
+from gateway.routing.fallback import settles
+from gateway.routing.view import View
+
+
+def ended(view: View, deadline: int, now: int) -> Verdict | None:
+    """The verdict, if the facts already hold one."""
+    message = view.message
+    proved = proof(message)
+    if proved is not None:
+        return Verdict(
+            state="reached",
+            proven=True,
+            channel=proved.channel,
+            attempt=proved.id,
+            level=level_of(proved),
+            at=max(proved.times.values()),
+            text=f"Reached by {proved.channel}: {level_of(proved)}.",
+        )
+    if message.acknowledged_at is not None:
+        return acknowledged_verdict(message, late=False)
+    if message.cancelled_at is not None:
+        return Verdict(state="cancelled", at=now, text="Cancelled before anything proved that it arrived.")
+    if message.superseded_by is not None:
+        return Verdict(state="superseded", at=now, text="A newer message of the same thread took its place.")
+    for attempt in message.attempts:
+        settled = settles(message, attempt, view.traits(attempt.channel), deadline)
+        if settled is not None and settled <= now:
+            return Verdict(
+                state="reached",
+                channel=attempt.channel,
+                attempt=attempt.id,
+                level=level_of(attempt),
+                at=now,
+                text=f"Taken by {attempt.channel}, which cannot prove more; no failure was reported.",
+            )
+    if now < deadline:
+        return None
+    if not message.attempts:
+        return Verdict(state="expired", at=now, code="deadline", text="Its time ran out before a try could begin.")
+    return unreached(message, now)
+
+
+def unreached(message: Message, now: int) -> Verdict:
+    """The verdict when nothing is left to try or to wait for."""
+    if any(a.status == "unknown" for a in message.attempts):
+        code, text = (
+            "outcome_unknown",
+            "A provider's answer was lost and nothing was heard since: it may or may not have arrived.",
+        )
+    elif all(a.status == "failed" for a in message.attempts):
+        code, text = "all_failed", "Every channel that could be tried has failed."
+    else:
+        code, text = "no_receipt", f"Nothing proved that it was {message.reach.until}."
+    return Verdict(state="unreached", at=now, code=code, text=text)
+
+
+def suppressed(skipped: Sequence[Skipped], now: int) -> Verdict:
+    """The verdict when no channel may be tried at all."""
+    if len({s.why.code for s in skipped}) == 1:
+        why = skipped[0].why
+        return Verdict(state="suppressed", at=now, code=why.code, text=why.text)
+    text = "No channel is left to try: " + "; ".join(f"{s.channel}: {s.why.code}" for s in skipped)
+    return Verdict(state="suppressed", at=now, code="no_route", text=text.rstrip(": ") + ".")

@@ -1,0 +1,130 @@
+"""One process of the gateway, running: its listeners, its worker, and what they need around them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Final, Literal
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from gateway.app import Gateway
+from gateway.delivery.returns import BounceServer, Returns
+from gateway.sandbox.app import Sandbox
+from gateway.sandbox_link import sandbox_config
+from gateway.settings import local_url, with_sandbox
+from gateway.settings_types import Settings
+from gateway.web.server import build_callbacks_app, build_console_app, build_public_app
+
+Role = Literal["api", "worker", "callbacks", "console"]
+ROLES: Final[tuple[Role, ...]] = ("api", "worker", "callbacks", "console")
+GRACE_S: Final = 30.0
+
+log = structlog.get_logger()
+
+
+class Service:
+    """Starts and stops one process's share of the work.
+
+    `reuse_port`: several processes share the public port. A `sandbox` that is given carries everything; without one,
+    processes that send or hear from providers run look-alikes of their own for test keys.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        redis_url: str,
+        roles: tuple[Role, ...] = ROLES,
+        *,
+        sandbox: Sandbox | None = None,
+        reuse_port: bool = False,
+    ) -> None:
+        self.settings = settings
+        self.roles = roles
+        self._redis_url = redis_url
+        self._shared_sandbox = sandbox
+        self._reuse_port = reuse_port
+        self._own_sandbox: Sandbox | None = None
+        self._runners: list[web.AppRunner] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._bounces: BounceServer | None = None
+        self.gateway: Gateway
+        self.public_url = ""
+        self.console_url = ""
+
+    async def start(self) -> None:
+        """Open everything. Raises BadSettings, OSError for a taken port, redis' ConnectionError."""
+        settings = self.settings
+        test_settings, test_base = await self._test_carriers()
+        self.gateway = await Gateway.open(
+            settings, self._redis_url, test_settings=test_settings, test_callback_base=test_base
+        )
+        self._tasks.append(asyncio.create_task(self.gateway.follower.run()))
+        if "api" in self.roles or "callbacks" in self.roles:
+            app = build_public_app(self.gateway, api="api" in self.roles, callbacks="callbacks" in self.roles)
+            self.public_url = await self._serve(app, settings.http_port, share=self._reuse_port)
+        if "console" in self.roles:
+            self.console_url = await self._serve(build_console_app(self.gateway), settings.console_port)
+        if "callbacks" in self.roles and settings.smtp is not None:
+            returns = Returns(
+                settings, self.gateway.receipts, self.gateway.messages, self.gateway.customers, self.gateway.clock
+            )
+            self._bounces = BounceServer(returns)
+            await self._bounces.start(settings.http_host, settings.bounce_port)
+        if "worker" in self.roles:
+            self._worker = self.gateway.worker()
+            self._tasks.append(asyncio.create_task(self._worker.run()))
+        log.info("started", roles=list(self.roles), public=self.public_url, console=self.console_url)
+
+    async def _test_carriers(self) -> tuple[Settings | None, str]:
+        """Look-alikes for test keys, with a callback address of their own that never leaves the machine."""
+        if self._shared_sandbox is not None or self.settings.sandbox:
+            return None, ""
+        if "worker" not in self.roles:
+            nowhere = "http://127.0.0.1:9"
+            return with_sandbox(self.settings, twilio_base=nowhere, wechat_base=nowhere, smtp_url="smtp://127.0.0.1:9"), ""
+        app = build_callbacks_app(lambda: self.gateway.test_callbacks)
+        base = await self._serve(app, 0, host="127.0.0.1")
+        draft = with_sandbox(self.settings, twilio_base="http://127.0.0.1:9", wechat_base="http://127.0.0.1:9", smtp_url="smtp://127.0.0.1:9")
+        self._own_sandbox = Sandbox(sandbox_config(draft, public_url=base, phones_port=None))
+        await self._own_sandbox.start()
+        return sandboxed(self.settings, self._own_sandbox, base), base
+
+    async def _serve(self, app: web.Application, port: int, *, host: str | None = None, share: bool = False) -> str:
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
+        await runner.setup()
+        self._runners.append(runner)
+        site = web.TCPSite(runner, host or self.settings.http_host, port, reuse_port=share or None, backlog=1024)
+        await site.start()
+        name, real = runner.addresses[0][:2]
+        return local_url(name, real)
+
+    async def stop(self) -> None:
+        """Take nothing more in, finish what is under way, close everything."""
+        for runner in self._runners[:2]:
+            await runner.cleanup()
+        if hasattr(self, "_worker"):
+            self._worker.stop()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._tasks[-1]), GRACE_S)
+        if self._bounces is not None:
+            await self._bounces.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._own_sandbox is not None:
+            await self._own_sandbox.stop()
+        for runner in self._runners:
+            await runner.cleanup()
+        await self.gateway.close()
+        log.info("stopped")
+
+
+def sandboxed(settings: Settings, sandbox: Sandbox, public_url: str) -> Settings:
+    """Settings whose channels are the look-alikes of a running sandbox, and whose callbacks come to `public_url`."""
+    changed = with_sandbox(
+        settings, twilio_base=sandbox.twilio_base, wechat_base=sandbox.wechat_base, smtp_url=sandbox.smtp_url
+    )
+    return msgspec.structs.replace(changed, public_url=public_url)

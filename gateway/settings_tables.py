@@ -1,0 +1,176 @@
+"""The tables of `gateway.toml`: `[categories.*]`, `[channels.*]`, `[senders]`, `[cases.*]`, `[wechat.default_template]`.
+
+What a category may say is checked where categories are understood (`routing/policy.py`); here only that it is a table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final, cast
+
+import phonenumbers
+
+from gateway import settings_values as values
+from gateway.settings_types import CaseSettings, ChannelSettings, Voice, WeChatTemplate
+
+CHANNELS: Final = ("sms", "email", "wechat", "voice")
+_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_SERVICE: Final = re.compile(r"MG[0-9a-zA-Z]{32}")
+
+
+class Tables:
+    """Reads the tables; what is wrong is added to `problems`, and left out of what is returned."""
+
+    def __init__(self, tables: Mapping[str, dict[str, Any]], problems: list[str], file: str = "gateway.toml") -> None:
+        """`tables`: as TOML gave them, by name; `file`: what the file is called."""
+        self._tables = tables
+        self._file = file
+        self._problems = problems
+
+    def categories(self) -> dict[str, dict[str, Any]]:
+        """Name -> what it changes, unread."""
+        return dict(self._named("categories"))
+
+    def channels(self, plugins: Collection[str]) -> dict[str, ChannelSettings]:
+        """Name -> what the operator says of the channel. `plugins`: names of channels installed beside the built-in."""
+        found: dict[str, ChannelSettings] = {}
+        known = [*CHANNELS, *plugins]
+        for name, table in self._named("channels"):
+            if name in known:
+                found[name] = self._channel(name, table)
+            else:
+                hint = values.meant(name, known) or "; known are " + ", ".join(known)
+                self._problem(f"channels.{name}", f"there is no such channel{hint}")
+        return found
+
+    def senders(self) -> dict[str, dict[str, str]]:
+        """Category -> country or `*` -> who the message comes from."""
+        found: dict[str, dict[str, str]] = {}
+        for name, value in self._tables.get("senders", {}).items():
+            table = cast("dict[str, Any]", value) if isinstance(value, dict) else {"*": value}
+            for country, sender in table.items():
+                where = f"senders.{name}.{country}" if isinstance(value, dict) else f"senders.{name}"
+                if country != "*" and country not in phonenumbers.SUPPORTED_REGIONS:
+                    self._problem(where, f"{country!r} is no country code: write two capital letters such as GR, or *")
+                elif (clean := self._sender(where, sender)) is not None:
+                    found.setdefault(name, {})[country] = clean
+        return found
+
+    def cases(self) -> dict[str, CaseSettings]:
+        """Kind of case -> its owner and when it is due."""
+        found: dict[str, CaseSettings] = {}
+        for name, table in self._named("cases"):
+            where = f"cases.{name}"
+            self._only(where, table, ("owner", "due_in"))
+            due = self._number(where, table, "due_in", whole=True)
+            found[name] = CaseSettings(
+                owner=self._text(where, table, "owner"), due_in=None if due is None else int(due)
+            )
+        return found
+
+    def wechat_template(self) -> WeChatTemplate | None:
+        """`[wechat.default_template]`, or None where it isn't given."""
+        table = self._tables.get("wechat", {})
+        self._only("wechat", table, ("default_template",))
+        content = table.get("default_template")
+        if content is None:
+            return None
+        where = "wechat.default_template"
+        if not isinstance(content, dict):
+            self._problem(where, "must be a table with id and data")
+            return None
+        template = cast("dict[str, Any]", content)
+        self._only(where, template, ("id", "data"))
+        name, data = self._text(where, template, "id"), template.get("data")
+        if name is None and "id" not in template:
+            self._problem(f"{where}.id", "missing: give the id that WeChat's console shows for the template")
+        if not isinstance(data, dict) or not all(isinstance(v, str) for v in cast("dict[str, Any]", data).values()):
+            self._problem(f"{where}.data", 'must be a table of texts such as {thing1 = "{{ subject }}"}')
+            return None
+        return WeChatTemplate(id=name or "", data=cast("dict[str, str]", data))
+
+    def _channel(self, name: str, table: dict[str, Any]) -> ChannelSettings:
+        where = f"channels.{name}"
+        known = ("messages_per_second", "concurrency", "timeout", "connect_timeout", "voices")
+        rest = {key: value for key, value in table.items() if key not in known}
+        if name in CHANNELS:
+            self._only(where, table, known if name == "voice" else known[:-1])
+            rest = {}
+        concurrency = self._number(where, table, "concurrency", whole=True)
+        return ChannelSettings(
+            messages_per_second=self._number(where, table, "messages_per_second"),
+            concurrency=None if concurrency is None else int(concurrency),
+            timeout=self._number(where, table, "timeout"),
+            connect_timeout=self._number(where, table, "connect_timeout"),
+            voices=self._voices(f"{where}.voices", table.get("voices", {})),
+            options=rest,
+        )
+
+    def _voices(self, where: str, given: object) -> dict[str, Voice]:
+        if not isinstance(given, dict):
+            self._problem(where, "must be a table by locale")
+            return {}
+        found: dict[str, Voice] = {}
+        for tag, value in cast("dict[str, Any]", given).items():
+            table = cast("dict[str, Any]", value) if isinstance(value, dict) else {"voice": value}
+            self._only(f"{where}.{tag}", table, ("voice", "language"))
+            voice, language = (self._text(f"{where}.{tag}", table, key) for key in ("voice", "language"))
+            try:
+                locale = values.locale(tag)
+            except ValueError as bad:
+                self._problem(f"{where}.{tag}", str(bad))
+            else:
+                if voice is None and "voice" not in table:
+                    self._problem(f"{where}.{tag}.voice", "missing: give the provider's name of the voice")
+                found[locale] = Voice(voice=voice or "", language=language or locale)
+        return found
+
+    def _sender(self, where: str, given: object) -> str | None:
+        if isinstance(given, str) and _SERVICE.fullmatch(given):
+            return given
+        try:
+            if isinstance(given, str):
+                return values.email(given) if "@" in given else values.sms_sender(given)
+            self._problem(where, "must be text: a number, a short code, a sender's name or an e-mail address")
+        except ValueError as bad:
+            self._problem(where, str(bad))
+        return None
+
+    def _named(self, table: str) -> list[tuple[str, dict[str, Any]]]:
+        found: list[tuple[str, dict[str, Any]]] = []
+        for name, value in self._tables.get(table, {}).items():
+            if not isinstance(value, dict):
+                self._problem(f"{table}.{name}", f"must be a table, written [{table}.{name}]")
+            elif not _NAME.fullmatch(name):
+                self._problem(f"{table}.{name}", "must be named with small letters, digits, _ and -")
+            else:
+                found.append((name, cast("dict[str, Any]", value)))
+        return found
+
+    def _only(self, where: str, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
+        for key in table:
+            if key not in known:
+                hint = values.meant(key, list(known)) or "; known are " + ", ".join(known)
+                self._problem(f"{where}.{key}", f"there is no such setting{hint}")
+
+    def _text(self, where: str, table: Mapping[str, Any], key: str) -> str | None:
+        value = table.get(key)
+        if value is None or (isinstance(value, str) and value.strip()):
+            return value
+        self._problem(f"{where}.{key}", "must be a text that isn't empty")
+        return None
+
+    def _number(self, where: str, table: Mapping[str, Any], key: str, *, whole: bool = False) -> float | None:
+        value = table.get(key)
+        if value is None:
+            return None
+        # bool is an int in Python, but `concurrency = true` is a slip; inf and nan are floats in TOML.
+        fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+        if not fits or not 0 < value <= 10**9:
+            self._problem(f"{where}.{key}", f"must be a {'whole ' if whole else ''}number above 0, not {value!r}")
+            return None
+        return value
+
+    def _problem(self, where: str, what: str) -> None:
+        self._problems.append(f"{where} in {self._file}: {what}")

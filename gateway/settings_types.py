@@ -1,0 +1,166 @@
+"""The shape of the settings: plain frozen values that any module may read. `gateway/settings.py` makes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+StartTls = Literal["required", "never", "offered"]
+
+
+class Secret(str):
+    """Text that `repr` masks, so that it never reaches a log, a traceback or a test report by accident."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+class SecretBytes(bytes):
+    """Bytes that `repr` masks."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "b'***'"
+
+
+class TwilioSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Twilio's account. SMS exists with `sms_from` or `messaging_service_sid`, voice with `voice_from`."""
+
+    account_sid: str
+    auth_token: Secret
+    api_key: str | None = None
+    api_secret: Secret | None = None
+    sms_from: str | None = None
+    messaging_service_sid: str | None = None
+    voice_from: str | None = None
+    api_base: str = "https://api.twilio.com"
+
+    @property
+    def login(self) -> tuple[str, Secret]:
+        """User and password for the REST API: the API key where there is one, else account and token."""
+        if self.api_key is not None and self.api_secret is not None:
+            return self.api_key, self.api_secret
+        return self.account_sid, self.auth_token
+
+
+class SmtpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The mail relay. `tls`: from the first byte (smtps); else `starttls` says what happens in the open."""
+
+    host: str
+    port: int
+    user: str | None = None
+    password: Secret | None = None
+    tls: bool = False
+    starttls: StartTls = "offered"
+    email_from: str
+    """As given: `Name <box@host>` or `box@host`."""
+    from_address: str
+    """The bare address of `email_from`."""
+    bounce_domain: str | None = None
+    """Where VERP return paths live; None: returns go to `from_address` and aren't read."""
+
+
+class WeChatTemplate(msgspec.Struct, frozen=True):
+    """The template used outside the reply window for messages that name none: field -> template text."""
+
+    id: str
+    data: dict[str, str]
+
+
+class WeChatSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The WeChat official account. Without `aes_key` callbacks come in plain mode."""
+
+    app_id: str
+    app_secret: Secret
+    token: Secret
+    aes_key: Secret | None = None
+    api_base: str = "https://api.weixin.qq.com"
+    default_template: WeChatTemplate | None = None
+
+
+class Voice(msgspec.Struct, frozen=True):
+    """A provider's voice and the language code to speak with it."""
+
+    voice: str
+    language: str
+
+
+class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator may say about a channel. None: the channel's own default. Times in seconds."""
+
+    messages_per_second: float | None = None
+    concurrency: int | None = None
+    timeout: float | None = None
+    connect_timeout: float | None = None
+    voices: dict[str, Voice] = {}
+    options: dict[str, Any] = {}
+    """Whatever else stands in the table of a plug-in's channel."""
+
+
+class CaseSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Who owns new cases of a kind, and within how many seconds they are due."""
+
+    owner: str | None = None
+    due_in: int | None = None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting, checked. Its `repr` names where and what, never a secret or an address."""
+
+    command: str
+    redis_url: Secret | None
+    """None: the embedded Redis under `data_dir`."""
+    data_dir: Path
+    http_host: str
+    http_port: int
+    console_port: int
+    phones_port: int
+    bounce_port: int
+    public_url: str
+    """Without a slash at the end."""
+    secret_key: SecretBytes
+    secret_key_old: SecretBytes | None = None
+    twilio: TwilioSettings | None = None
+    smtp: SmtpSettings | None = None
+    wechat: WeChatSettings | None = None
+    wechat_template: WeChatTemplate | None = None
+    missing: dict[str, str]
+    """Built-in channels that don't exist -> which settings would make them."""
+    sandbox: bool
+    allowed_countries: tuple[str, ...] | None
+    """ISO 3166 codes; None: every country."""
+    team_addresses: tuple[str, ...]
+    """E.164 numbers, normalised e-mail addresses, WeChat openids."""
+    webhook_allow_private: bool
+    default_locale: str
+    default_time_zone: str
+    default_quiet_hours: tuple[int, int] | None
+    """Start and end in minutes after local midnight; may cross it."""
+    retention_content_days: int
+    retention_message_days: int
+    retention_timeline_days: int
+    categories: dict[str, dict[str, Any]]
+    channels: dict[str, ChannelSettings]
+    senders: dict[str, dict[str, str]]
+    """Category -> country (or `*`) -> sender."""
+    cases: dict[str, CaseSettings]
+
+    def __repr__(self) -> str:
+        redis = "embedded" if self.redis_url is None else "by URL"
+        return (
+            f"Settings(command={self.command!r}, redis={redis!r}, data_dir={str(self.data_dir)!r}, "
+            f"public_url={self.public_url!r}, sandbox={self.sandbox}, missing={sorted(self.missing)})"
+        )
+
+
+class BadSettings(Exception):
+    """The settings can't be used. `problems`: one clear line each, with the remedy."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems

@@ -1,0 +1,56 @@
+"""Message ids: opaque to callers; inside, the mode, the time and the partition.
+
+An id sorts by time, so lists of many partitions merge by it, and a callback finds its partition without a look-up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Final
+
+from gateway.message import Mode
+from gateway.store.keys import PARTITIONS, Partition, partition, partition_of
+
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUES: Final = {c: i for i, c in enumerate(_ALPHABET)}
+_LETTER: Final[dict[Mode, str]] = {"live": "m", "team": "w", "test": "t"}
+_MODE: Final[dict[str, Mode]] = {letter: mode for mode, letter in _LETTER.items()}
+_TIME: Final = 9
+_RANDOM: Final = 12
+LENGTH: Final = 1 + _TIME + 2 + _RANDOM
+
+
+def _encode(number: int, length: int) -> str:
+    return "".join(_ALPHABET[(number >> (5 * i)) & 31] for i in reversed(range(length)))
+
+
+def new_id(mode: Mode, customer: str, at: int, seed: bytes, n: int = 0) -> str:
+    """The id of the n-th message of a request: the same for the same (mode, customer, time, seed, n)."""
+    mark = hmac.digest(seed, f"{n}".encode(), hashlib.sha256)
+    number = int.from_bytes(mark[:8], "big")
+    return f"{_LETTER[mode]}{_encode(at, _TIME)}{partition_of(customer):02x}{_encode(number, _RANDOM)}"
+
+
+def earliest(mode: Mode, at: int) -> str:
+    """A prefix that sorts before every id made at or after `at` (ms) and after every earlier one."""
+    return _LETTER[mode] + _encode(max(0, at), _TIME)
+
+
+def place_of(message: str) -> tuple[Mode, Partition] | None:
+    """Mode and partition of a message id; None when it can't be one of ours."""
+    if len(message) != LENGTH or message[0] not in _MODE or not all(c in _VALUES for c in message[1:10] + message[12:]):
+        return None
+    try:
+        number = int(message[10:12], 16)
+    except ValueError:
+        return None
+    return (_MODE[message[0]], partition(number)) if number < PARTITIONS else None
+
+
+def made_at(message: str) -> int:
+    """When an id was made, ms."""
+    number = 0
+    for c in message[1 : 1 + _TIME]:
+        number = number * 32 + _VALUES[c]
+    return number

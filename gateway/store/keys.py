@@ -1,0 +1,160 @@
+"""Every Redis key, in one place.
+
+All keys of one customer share a hash tag, so one script can touch them together and a cluster can move them together.
+Parts of keys that callers choose enter as digests, addresses as keyed hashes made elsewhere.
+"""
+
+from __future__ import annotations
+
+import binascii
+import functools
+import hashlib
+import zlib
+from typing import Final
+
+PARTITIONS: Final = 16
+"""How many partitions a new installation gets; recorded at the first start and never changed after."""
+
+BELL: Final = "gw:bell"
+META: Final = "{meta}:installation"
+API_KEYS: Final = "{meta}:keys"
+CHANNELS: Final = "{meta}:channels"
+TEMPLATES: Final = "{meta}:templates"
+WORKERS: Final = "{meta}:workers"
+
+
+@functools.cache
+def tags(partitions: int = PARTITIONS) -> tuple[str, ...]:
+    """Hash tags whose cluster slots are the middles of `partitions` equal ranges, so that nodes get equal shares.
+
+    Slot of a tag: CRC16 (XMODEM) modulo 16384, Redis Cluster specification.
+    """
+    wanted = {int((n + 0.5) * 16384 / partitions): n for n in range(partitions)}
+    found: dict[int, str] = {}
+    candidate = 0
+    while len(found) < partitions:
+        tag = f"p{candidate}"
+        slot = binascii.crc_hqx(tag.encode(), 0) % 16384
+        if slot in wanted:
+            found.setdefault(wanted[slot], tag)
+        candidate += 1
+    return tuple(found[n] for n in range(partitions))
+
+
+def partition_of(customer: str, partitions: int = PARTITIONS) -> int:
+    """The partition everything of this customer lives in."""
+    return zlib.crc32(customer.encode()) % partitions
+
+
+def digest(text: str) -> str:
+    """A caller-chosen text as a key part: 16 bytes of BLAKE2, in hex."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+class Partition:
+    """The keys of one partition."""
+
+    def __init__(self, number: int, partitions: int = PARTITIONS) -> None:
+        self.number = number
+        self.tag = tags(partitions)[number]
+        self.prefix = f"{{{self.tag}}}:"
+        self.events = f"{self.prefix}events"
+        self.customers = f"{self.prefix}idx:customers"
+        self.morgue = f"{self.prefix}line:morgue"
+
+    def member(self, member: str) -> str:
+        """The key of an agenda member such as "m:<id>" or "i:<id>"."""
+        return self.prefix + member
+
+    def message(self, message: str) -> str:
+        """A message's record (hash)."""
+        return f"{self.prefix}m:{message}"
+
+    def body(self, message: str) -> str:
+        """A message's content (string)."""
+        return f"{self.prefix}b:{message}"
+
+    def agenda(self, lane: str) -> str:
+        """When each live thing must next be looked at (zset)."""
+        return f"{self.prefix}agenda:{lane}"
+
+    def line(self, channel: str, lane: str) -> str:
+        """Who may go out on a channel, by time of acceptance (zset)."""
+        return f"{self.prefix}line:{channel}:{lane}"
+
+    def customer(self, customer: str) -> str:
+        """A customer's record (hash)."""
+        return f"{self.prefix}c:{digest(customer)}"
+
+    def ledger(self, customer: str) -> str:
+        """A customer's consent ledger (stream)."""
+        return f"{self.prefix}ledger:{digest(customer)}"
+
+    def timeline(self, customer: str) -> str:
+        """What happened with a customer (stream)."""
+        return f"{self.prefix}timeline:{digest(customer)}"
+
+    def cap(self, mode: str, customer: str, category: str) -> str:
+        """Messages that count against a frequency cap (zset by time)."""
+        return f"{self.prefix}cap:{mode}:{digest(customer)}:{category}"
+
+    def thread(self, mode: str, customer: str, thread: str) -> str:
+        """Live messages of a thread, by order (zset)."""
+        return f"{self.prefix}thread:{mode}:{digest(customer + chr(0) + thread)}"
+
+    def awaiting(self, mode: str, customer: str) -> str:
+        """Messages of a customer with an open prompt, by time (zset)."""
+        return f"{self.prefix}awaiting:{mode}:{digest(customer)}"
+
+    def seen(self, inbound: str) -> str:
+        """That an inbound item has been noted (string)."""
+        return f"{self.prefix}seen:{digest(inbound)}"
+
+    def index(self, mode: str, name: str, value: str = "") -> str:
+        """An index of message ids, in order of time (zset, equal scores)."""
+        return f"{self.prefix}idx:{mode}:{name}" + (f":{digest(value)}" if value else "")
+
+    def count(self, mode: str, now: int) -> str:
+        """Counters of one minute (hash)."""
+        return f"{self.prefix}count:{mode}:{now // 60000}"
+
+
+@functools.cache
+def partition(number: int) -> Partition:
+    """The keys of partition `number`."""
+    return Partition(number)
+
+
+def line_name(mode: str, channel: str) -> str:
+    """The name of a channel's line: test messages wait apart, because their carriers are look-alikes."""
+    return f"{channel}@test" if mode == "test" else channel
+
+
+def of_customer(customer: str) -> Partition:
+    """The keys of the partition a customer lives in."""
+    return partition(partition_of(customer))
+
+
+def idempotency(mode: str, key: str) -> str:
+    """What was made for an Idempotency-Key (hash, 24 h)."""
+    return f"{{i:{digest(mode + key)}}}"
+
+
+def address_owners(address_key: str) -> str:
+    """Customers that may own an address: hints (set)."""
+    return f"{{a:{address_key}}}:owners"
+
+
+def address_facts(address_key: str) -> str:
+    """What is known of an address whoever owns it: withdrawals and health (hash)."""
+    return f"{{a:{address_key}}}:facts"
+
+
+def provider_id(channel: str, number: str) -> str:
+    """Where a provider's id meets our attempt (string)."""
+    return f"{{x:{digest(channel + chr(0) + number)}}}"
+
+
+def rate(channel: str) -> str:
+    """A channel's token bucket (hash)."""
+    return f"{{rate:{channel}}}"

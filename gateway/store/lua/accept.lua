@@ -1,0 +1,24 @@
+-- A message enters. Accepting an id that exists changes nothing.
+-- KEYS: 1 record 2 body 3 agenda 4 events 5 counters 6 thread, then lines
+-- ARGV: 1 prefix 2 id 3 state 4 body 5 lane 6 wake 7 bell 8 event 9 counters 10 index ops 11 order in the thread ('' none)
+--       12 done ('1' or '') 13 lifetime of the record when done, ms 14 lifetime of the body, ms, then scores
+if redis.call('EXISTS', KEYS[1]) == 1 then return {'exists'} end
+redis.call('HSET', KEYS[1], 'v', 1, 's', ARGV[3], 'l', ARGV[5])
+if ARGV[4] ~= '' then redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[14]) end
+if ARGV[12] == '1' then
+  redis.call('HSET', KEYS[1], 'd', 1)
+  redis.call('PEXPIRE', KEYS[1], ARGV[13])
+end
+local wake = ARGV[6]
+if ARGV[11] ~= '' then
+  local newer = claim(ARGV[1], KEYS[6], ARGV[2], ARGV[11])
+  if newer then
+    redis.call('HSET', KEYS[1], 'sup', newer)
+    wake = tostring(now_ms())
+  end
+end
+index('m:' .. ARGV[2], KEYS[3], wake, 7, 15, ARGV[7])
+file(ARGV[10], ARGV[2])
+tell(KEYS[4], ARGV[8], ARGV[2], 1)
+bump(KEYS[5], ARGV[9])
+return {'ok'}

@@ -1,0 +1,8 @@
+-- Write a customer's record if its version is the expected one; ledger lines go along.
+-- KEYS: 1 record 2 ledger 3 index of customers   ARGV: 1 expected version ('' any, '0' must not exist) 2 state 3 id, then ledger lines
+local version = redis.call('HGET', KEYS[1], 'v') or '0'
+if ARGV[1] ~= '' and ARGV[1] ~= version then return {'conflict', version} end
+redis.call('HSET', KEYS[1], 'v', version + 1, 's', ARGV[2])
+redis.call('ZADD', KEYS[3], 0, ARGV[3])
+for i = 4, #ARGV do redis.call('XADD', KEYS[2], '*', 'e', ARGV[i]) end
+return {'ok', tostring(version + 1)}

@@ -1,0 +1,55 @@
+-- Hand out what may be worked on now: due agenda members, then heads of lines, as many of each key as ARGV allows.
+-- A taken member leaves its line and gets a deciding lease on its agenda; no version changes.
+-- KEYS: agenda of every lane (critical, normal, bulk), then for each channel its lines in the same order
+-- ARGV: 1 prefix 2 deciding lease ms, 3-5 how many of each agenda, then for each channel: permits, how many of them for
+--       what isn't critical, how many of those for bulk
+-- Returns: {now, next due, item...}; an item is {key index, member, v, s, sup, can, t}
+local prefix, lease = ARGV[1], tonumber(ARGV[2])
+local now = now_ms()
+local out, soonest = {}, nil
+
+local function hand(i, member, agenda)
+  local record = prefix .. member
+  local facts = redis.call('HMGET', record, 'v', 's', 'sup', 'can', 'd')
+  if not facts[2] or (facts[5] and string.sub(member, 1, 2) == 'm:') then
+    redis.call('ZREM', agenda, member)
+    return
+  end
+  redis.call('ZADD', agenda, now + lease, member)
+  local takes = redis.call('HINCRBY', record, 't', 1)
+  out[#out + 1] = {i, member, facts[1], facts[2], facts[3] or '', facts[4] or '', takes}
+end
+
+for i = 1, 3 do
+  local limit = tonumber(ARGV[2 + i])
+  if limit > 0 then
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[i], '-inf', now, 'LIMIT', 0, limit)) do
+      hand(i, member, KEYS[i])
+    end
+  end
+end
+-- Of a channel's permits critical messages get what they want; of the rest, `reserve` is kept for bulk, so that bulk
+-- is never starved, and normal ones get what bulk leaves.
+local function serve(i, want)
+  if want <= 0 then return 0 end
+  local members = redis.call('ZRANGE', KEYS[i], 0, want - 1)
+  for _, member in ipairs(members) do
+    redis.call('ZREM', KEYS[i], member)
+    hand(i, member, KEYS[(i - 4) % 3 + 1])
+  end
+  return #members
+end
+
+local a = 6
+for i = 4, #KEYS, 3 do
+  local total, rest, reserve = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
+  local left = math.min(total - serve(i, total), rest)
+  left = left - serve(i + 1, left - reserve)
+  left = left - serve(i + 2, left)
+  a = a + 3
+end
+for i = 1, 3 do
+  local head = redis.call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')
+  if head[2] and (not soonest or tonumber(head[2]) < soonest) then soonest = tonumber(head[2]) end
+end
+return {now, soonest or -1, out}

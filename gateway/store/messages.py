@@ -1,0 +1,231 @@
+"""Messages in Redis: the record is the truth; lines, agenda, indexes, events and counters follow from it.
+
+`Messages.change` is the one place where they are derived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from redis.asyncio import Redis
+
+from gateway.message import Message, Mode
+from gateway.routing.view import Next
+from gateway.routing.policy import Category
+from gateway.store.clock import Clock
+from gateway.store.ids import place_of
+from gateway.store.keys import Partition, line_name, of_customer
+from gateway.store.scripts import Change, Outcome, Scripts, Taken
+
+DAY_MS: Final = 86_400_000
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(Message)
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A message as stored, with its version."""
+
+    message: Message
+    version: int
+
+
+class Before(msgspec.Struct, frozen=True):
+    """What a message looked like before a change, as far as the index depends on it."""
+
+    lines: tuple[str, ...] = ()
+    held: bool = False
+    state: str = ""
+    attempts: Mapping[str, str] = {}
+    answered: bool = False
+
+    @classmethod
+    def of(cls, message: Message) -> Before:
+        """Remember what matters of a message that is about to change."""
+        return cls(
+            tuple(message.turns),
+            message.held is not None,
+            message.verdict.state,
+            {a.id: a.status for a in message.attempts},
+            message.answer is not None,
+        )
+
+
+class Messages:
+    """Reads and writes message records. Retentions in days."""
+
+    def __init__(self, client: Redis, scripts: Scripts, clock: Clock, *, keep_records: int, keep_content: int) -> None:
+        self._client = client
+        self._scripts = scripts
+        self._clock = clock
+        self._keep_record = keep_records * DAY_MS
+        self._keep_body = keep_content * DAY_MS
+
+    async def load(self, message_id: str) -> Loaded | None:
+        """A message and its version; None when there is none of that id."""
+        place = place_of(message_id)
+        if place is None:
+            return None
+        fields = await self._scripts.urgent.send("HMGET", place[1].message(message_id), "v", "s", "sup", "can")
+        if fields[1] is None:
+            return None
+        return Loaded(decode(fields[1], _text(fields[2]), _text(fields[3])), int(fields[0]))
+
+    async def body(self, message: Message) -> bytes | None:
+        """The stored content; None when it has outlived its retention."""
+        return await self._scripts.urgent.send("GET", of_customer(message.customer).body(message.id))
+
+    async def cap_uses(self, message: Message, category: Category) -> tuple[int, ...]:
+        """When (ms) other messages of this customer counted against the category's cap."""
+        if category.cap is None:
+            return ()
+        at = of_customer(message.customer)
+        key = at.cap(message.mode, message.customer, message.category)
+        found = await self._scripts.urgent.send("ZRANGE", key, 0, -1, "WITHSCORES")
+        uses = {m.decode(): int(float(t)) for m, t in _pairs(found)}
+        return tuple(t for m, t in uses.items() if m != message.id)
+
+    async def accept(self, message: Message, following: Next, body: bytes, *, claims: bool) -> Outcome:
+        """Store a new message; "exists" when its id is there already."""
+        at = of_customer(message.customer)
+        index = [f"+{at.index(message.mode, 'all')}", f"+{at.index(message.mode, 'customer', message.customer)}"]
+        if message.reference is not None:
+            index.append(f"+{at.index(message.mode, 'reference', message.reference)}")
+        change = self._change(at, Before(), message, following, claims=claims, event="message.accepted", index=index)
+        lives = max(0, following.deadline - self._clock.now()) + self._keep_body
+        change = msgspec.structs.replace(
+            change, keep_body=lives, counters=[*change.counters, f"accepted:{message.category}"]
+        )
+        minute = at.count(message.mode, self._clock.now())
+        return await self._scripts.accept(at, message.id, change, body, minute)
+
+    async def commit(
+        self, before: Before, message: Message, version: int, following: Next, *, claims: bool = False
+    ) -> tuple[Outcome, int]:
+        """Swap the record if nobody else has; the new version."""
+        at = of_customer(message.customer)
+        change = self._change(at, before, message, following, claims=claims)
+        minute = at.count(message.mode, self._clock.now())
+        return await self._scripts.commit(at, message.id, version, change, minute)
+
+    async def begin(
+        self, before: Before, message: Message, versions: tuple[int, int], following: Next, category: Category
+    ) -> tuple[Outcome, int]:
+        """Record the attempt that stands last in the message, unless message or customer changed meanwhile."""
+        at = of_customer(message.customer)
+        attempt = message.attempts[-1]
+        change = self._change(at, before, message, following, claims=False)
+        cap = category.cap
+        opens = None if message.prompt is None else message.due_at + message.prompt.closes_in * 1000
+        return await self._scripts.begin(
+            at,
+            message.id,
+            versions,
+            msgspec.structs.replace(change, counters=[f"begun:{attempt.channel}"]),
+            keys=(
+                at.customer(message.customer),
+                at.cap(message.mode, message.customer, message.category),
+                at.awaiting(message.mode, message.customer),
+            ),
+            cap=None if cap is None else (cap.limit, cap.window * 1000),
+            open_until=opens,
+            channel=attempt.channel,
+            minute=at.count(message.mode, self._clock.now()),
+        )
+
+    async def cancel(self, message_id: str) -> Outcome:
+        """Mark a message cancelled; the worker ends it. "done": too late. "gone": no such message."""
+        place = place_of(message_id)
+        return "gone" if place is None else await self._scripts.cancel(place[1], message_id, self._clock.now())
+
+    async def awaiting(self, mode: Mode, customer: str) -> list[str]:
+        """Ids of the customer's messages whose prompt may be open, newest first."""
+        key = of_customer(customer).awaiting(mode, customer)
+        return [m.decode() for m in await self._scripts.urgent.send("ZRANGE", key, 0, -1, "REV")]
+
+    async def load_many(self, ids: list[str]) -> list[Loaded | None]:
+        """Several messages, in the order of their ids."""
+        return list(await asyncio.gather(*(self.load(i) for i in ids)))
+
+    @staticmethod
+    def _line(at: Partition, message: Message, channel: str) -> str:
+        return at.line(line_name(message.mode, channel), message.lane)
+
+    def _change(
+        self,
+        at: Partition,
+        before: Before,
+        message: Message,
+        following: Next,
+        *,
+        claims: bool,
+        event: str = "",
+        index: list[str] | None = None,
+    ) -> Change:
+        gone = [c for c in before.lines if c not in message.turns]
+        places: dict[str, int | None] = dict.fromkeys((self._line(at, message, c) for c in gone), None)
+        places.update({self._line(at, message, c): message.created_at for c in message.turns})
+        ops = list(index or ())
+        held, unreached = at.index(message.mode, "held"), at.index(message.mode, "unreached")
+        if (message.held is not None) != before.held:
+            ops.append(("+" if message.held is not None else "-") + held)
+        state = message.verdict.state
+        if (state == "unreached") != (before.state == "unreached"):
+            ops.append(("+" if state == "unreached" else "-") + unreached)
+        counters = [f"{state}:{message.category}"] if state not in ("pending", before.state) else []
+        return Change(
+            state=_encoder.encode(message),
+            lane=message.lane,
+            wake=following.wake_at,
+            places=places,
+            event=" ".join(filter(None, (event, *_events(before, message)))),
+            counters=counters,
+            index=ops,
+            thread=at.thread(message.mode, message.customer, message.thread) if message.thread else None,
+            order=message.created_at * 1000 if claims and message.thread else None,
+            done=message.done,
+            keep_record=self._keep_record,
+            keep_body=self._keep_body,
+        )
+
+
+def _events(before: Before, message: Message) -> list[str]:
+    found: list[str] = []
+    if message.held is not None and not before.held:
+        found.append("message.held")
+    if {a.id: a.status for a in message.attempts} != before.attempts:
+        found.append("message.attempt")
+    if message.answer is not None and not before.answered:
+        found.append("message.answered")
+    if message.verdict.state != before.state and before.state not in ("", "pending"):
+        found.append("message.corrected")
+    elif message.done and before.state in ("", "pending"):
+        found.append("message.done")
+    return found
+
+
+def decode(state: bytes, superseded_by: str, cancelled_at: str) -> Message:
+    """A stored record, with the flags that others set on it. Raises msgspec.DecodeError when it can't be read."""
+    message = _decoder.decode(state)
+    if superseded_by:
+        message.superseded_by = superseded_by
+    if cancelled_at:
+        message.cancelled_at = int(cancelled_at)
+    return message
+
+
+def decode_taken(taken: Taken) -> Message:
+    """The message an agenda member stands for. Raises msgspec.DecodeError."""
+    return decode(taken.state, taken.superseded_by, taken.cancelled_at)
+
+
+def _text(value: bytes | None) -> str:
+    return "" if value is None else value.decode()
+
+
+def _pairs(flat: list[Any]) -> list[tuple[Any, Any]]:
+    if flat and isinstance(flat[0], list | tuple):
+        return [(a, b) for a, b in flat]
+    return list(zip(flat[::2], flat[1::2], strict=True))

@@ -1,0 +1,250 @@
+"""The Lua scripts, each behind a typed function: the signature is the calling contract.
+
+Python decides, Lua compares a version and swaps; state, index, event and counter change in one script or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any, Final, Literal
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from gateway.message import LANES, Lane
+from gateway.store.keys import Partition, partition
+from gateway.store.pipe import Pipe, StoreUnavailable
+
+NAMES: Final = ("accept", "take", "begin", "commit", "flag", "note", "settle", "tokens", "customer", "rouse", "bury")
+ONE_WRITE: Final = "#!lua flags=allow-oom\n"
+"""Everything but what lets new things in must go on when memory is full, or nothing could ever end."""
+
+Places = Mapping[str, int | None]
+"""Where a message stands: line key to score, or None to leave that line."""
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that changes together with a message's state. Times in ms."""
+
+    state: bytes
+    lane: Lane
+    wake: int | None
+    places: Places
+    event: str = ""
+    counters: Sequence[str] = ()
+    index: Sequence[str] = ()
+    thread: str | None = None
+    order: int | None = None
+    done: bool = False
+    keep_record: int = 0
+    keep_body: int = 0
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """An agenda member handed out: its record's version and state, and the flags others set on it."""
+
+    member: str
+    version: int
+    state: bytes
+    superseded_by: str
+    cancelled_at: str
+    takes: int
+    channel: str | None
+
+
+class Haul(msgspec.Struct, frozen=True):
+    """What one take brought: the server's time (ms), when something falls due next, the items."""
+
+    now: int
+    next_due: int | None
+    items: tuple[Taken, ...]
+
+
+Outcome = Literal["ok", "exists", "conflict", "customer", "cap", "gone", "done", "seen"]
+
+
+def _load(name: str) -> tuple[str, str]:
+    folder = files("gateway.store") / "lua"
+    body = (folder / "lib.lua").read_text() + "\n" + (folder / f"{name}.lua").read_text()
+    source = ("#!lua\n" if name in ("accept", "note") else ONE_WRITE) + body
+    return source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+
+class Scripts:
+    """The scripts on one server. `urgent` is a stream of commands of its own, for what is critical."""
+
+    def __init__(self, client: Redis) -> None:
+        self.pipe = Pipe(client)
+        self.urgent = Pipe(client)
+        self._shas: dict[str, str] = {}
+        for name in NAMES:
+            source, sha = _load(name)
+            self._shas[name] = sha
+            self.pipe.remember(sha, source)
+            self.urgent.remember(sha, source)
+
+    async def _run(self, name: str, keys: Sequence[str], args: Sequence[Any], *, urgent: bool = False) -> list[Any]:
+        pipe = self.urgent if urgent else self.pipe
+        size = sum(len(a) for a in args if isinstance(a, bytes)) + 300
+        try:
+            return await pipe.send("EVALSHA", self._shas[name], len(keys), *keys, *args, size=size)
+        except ResponseError as refused:
+            if "OOM" in str(refused) or "MISCONF" in str(refused) or "READONLY" in str(refused):
+                raise StoreUnavailable(str(refused)) from refused
+            raise
+
+    async def accept(self, at: Partition, message: str, change: Change, body: bytes, minute: str) -> Outcome:
+        """Let a message in; "exists" when the id is already there, and then nothing changes."""
+        keys = [at.message(message), at.body(message), at.agenda(change.lane), at.events, minute, _thread(at, change)]
+        args = [
+            at.prefix,
+            message,
+            change.state,
+            body,
+            change.lane,
+            _text(change.wake),
+            _bell(at, change.lane),
+            change.event,
+            " ".join(change.counters),
+            " ".join(change.index),
+            _text(change.order),
+            "1" if change.done else "",
+            change.keep_record,
+            change.keep_body,
+            *map(_text, change.places.values()),
+        ]  # fmt: skip - the script's own order
+        answer = await self._run("accept", [*keys, *change.places], args, urgent=change.lane == "critical")
+        return answer[0].decode()
+
+    async def commit(
+        self, at: Partition, message: str, version: int, change: Change, minute: str
+    ) -> tuple[Outcome, int]:
+        """Swap a message's state if its version is still `version`; the new version."""
+        keys = [at.message(message), at.body(message), at.agenda(change.lane), at.events, minute, _thread(at, change)]
+        args = [
+            at.prefix,
+            message,
+            version,
+            change.state,
+            _text(change.wake),
+            _bell(at, change.lane),
+            change.event,
+            " ".join(change.counters),
+            " ".join(change.index),
+            _text(change.order),
+            "1" if change.done else "",
+            change.keep_record,
+            change.keep_body,
+            *map(_text, change.places.values()),
+        ]  # fmt: skip - the script's own order
+        answer = await self._run("commit", [*keys, *change.places], args, urgent=change.lane == "critical")
+        return answer[0].decode(), int(answer[1]) if len(answer) > 1 else version
+
+    async def begin(
+        self,
+        at: Partition,
+        message: str,
+        versions: tuple[int, int],
+        change: Change,
+        *,
+        keys: tuple[str, str, str],
+        cap: tuple[int, int] | None,
+        open_until: int | None,
+        channel: str,
+        minute: str,
+    ) -> tuple[Outcome, int]:
+        """Record an attempt before its provider is called. `versions`: the message's and the customer's.
+
+        `keys`: the customer's record, the cap, the open prompts. `cap`: limit and window in ms. "customer": the
+        customer has changed since the decision; "cap": there is no room any more.
+        """
+        customer, capped, awaiting = keys
+        names = [at.message(message), customer, at.agenda(change.lane), at.events, minute, capped, awaiting]
+        args = [
+            message,
+            versions[0],
+            versions[1],
+            change.state,
+            _text(change.wake),
+            cap[0] if cap else "",
+            cap[1] if cap else "",
+            _text(open_until),
+            channel,
+            " ".join(change.counters),
+            *map(_text, change.places.values()),
+        ]  # fmt: skip - the script's own order
+        answer = await self._run("begin", [*names, *change.places], args, urgent=change.lane == "critical")
+        return answer[0].decode(), int(answer[1]) if len(answer) > 1 else versions[0]
+
+    async def take(
+        self, number: int, lease: int, due: Mapping[Lane, int], permits: Mapping[str, tuple[int, int, int]]
+    ) -> Haul:
+        """Hand out what partition `number` has ready.
+
+        `due`: how many due agenda members of each lane at most. `permits`: by channel, how many may go out, how many of
+        them may be other than critical, and how many of those are kept for bulk. Members get a deciding lease (ms).
+        """
+        at = partition(number)
+        keys = [at.agenda(lane) for lane in LANES] + [at.line(channel, lane) for channel in permits for lane in LANES]
+        args = [at.prefix, lease, *(due.get(lane, 0) for lane in LANES), *(n for p in permits.values() for n in p)]
+        now, soonest, items = await self._run("take", keys, args, urgent=True)
+        names: list[str | None] = [None, None, None, *(channel for channel in permits for _ in LANES)]
+        found = tuple(
+            Taken(m.decode(), int(v), s, sup.decode(), can.decode(), int(t), names[i - 1])
+            for i, m, v, s, sup, can, t in items
+        )
+        return Haul(int(now), None if soonest == -1 else int(soonest), found)
+
+    async def cancel(self, at: Partition, message: str, now: int) -> Outcome:
+        """Mark a message cancelled and wake it."""
+        return (await self._run("flag", [at.message(message)], [at.prefix, message, now], urgent=True))[0].decode()
+
+    async def note(self, at: Partition, item: str, state: bytes, keep: int) -> Outcome:
+        """Keep something that came in, once; `keep`: how long a repeat is recognised, ms."""
+        keys = [at.seen(item), at.member(f"i:{item}"), at.agenda("critical")]
+        return (await self._run("note", keys, [item, state, keep, _bell(at, "critical")], urgent=True))[0].decode()
+
+    async def settle(self, at: Partition, member: str, state: bytes, keep: int) -> None:
+        """An inbound item has been worked off; its record stays for `keep` ms."""
+        await self._run("settle", [at.member(member), at.agenda("critical")], [member, state, keep], urgent=True)
+
+    async def tokens(self, key: str, rate: float, burst: int, wanted: int, *, critical: bool) -> tuple[int, int]:
+        """Take up to `wanted` tokens: how many were granted, and ms until the next one."""
+        granted, wait = await self._run("tokens", [key], [rate, burst, wanted, "1" if critical else ""], urgent=True)
+        return int(granted), int(wait)
+
+    async def put_customer(
+        self, at: Partition, customer: str, expected: int | None, state: bytes, ledger: Sequence[bytes]
+    ) -> tuple[Outcome, int]:
+        """Write a customer if the version is still `expected` (None: whatever it is; 0: none yet)."""
+        keys = [at.customer(customer), at.ledger(customer), at.customers]
+        answer = await self._run("customer", keys, [_text(expected), state, customer, *ledger])
+        return answer[0].decode(), int(answer[1])
+
+    async def bury(self, at: Partition, lane: Lane, member: str, reason: str) -> None:
+        """Put a record that nobody can work off into the morgue."""
+        await self._run("bury", [at.member(member), at.agenda(lane), at.morgue], [member, reason], urgent=True)
+
+    async def rouse(self, at: Partition, channel: str, lane: Lane, first: int, last: int) -> int:
+        """Wake the members of a line between two ranks; how many there were."""
+        return int((await self._run("rouse", [at.line(channel, lane), at.agenda(lane)], [first, last], urgent=True))[0])
+
+    async def close(self) -> None:
+        """Wait for what is under way."""
+        await self.pipe.close()
+        await self.urgent.close()
+
+
+def _text(value: int | None) -> str | int:
+    return "" if value is None else value
+
+
+def _bell(at: Partition, lane: Lane) -> str:
+    return f"{lane}:{at.number}"
+
+
+def _thread(at: Partition, change: Change) -> str:
+    return change.thread or f"{at.prefix}thread:none"

@@ -1,0 +1,132 @@
+"""What the public pages and the operators' endpoints do, carried out by the delivery core."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.channels.base import Rendered
+from gateway.customer import ConsentEntry, Customer
+from gateway.delivery.desk import Desk
+from gateway.delivery.inbound import Inbox
+from gateway.delivery.pacing import Post, Switchboard
+from gateway.delivery.words import Words, unpack
+from gateway.message import LANES, Message
+from gateway.prompts import Answer
+from gateway.settings_types import Settings
+from gateway.store.clock import Clock
+from gateway.store.customers import Customers
+from gateway.store.keys import PARTITIONS, partition
+from gateway.store.scripts import Scripts
+from gateway.web.context import ChannelState, Opened
+
+PAGE_CHANNEL = "page"
+
+
+class PublicPages:
+    """Behind the signed links: read a message, answer it, unsubscribe."""
+
+    def __init__(self, desk: Desk, words: Words, inbox: Inbox, customers: Customers, clock: Clock) -> None:
+        self._desk = desk
+        self._words = words
+        self._inbox = inbox
+        self._customers = customers
+        self._clock = clock
+
+    async def load(self, message_id: str) -> Opened | None:
+        """The message and its words, as an e-mail would carry them; None when it is gone."""
+        case = await self._desk.reopen(message_id)
+        if case is None:
+            return None
+        raw = await self._desk.messages.body(case.message)
+        words = None
+        if raw is not None:
+            category = self._desk.category(case.message)
+            words = self._words.render(case.message, unpack(raw), case.customer, category, "email", in_window=True)
+        return Opened(case.message, words if isinstance(words, Rendered) else None)
+
+    async def answer(self, message_id: str, value: str | float | bool | None, words: str) -> Message | None:  # noqa: FBT001 - an answer may be a boolean
+        """Count an answer given on a page."""
+        given = int(value) if isinstance(value, float) else value
+        answer = Answer(value=given, text=words, channel=PAGE_CHANNEL, at=self._clock.now())
+        return await self._inbox.answer(message_id, answer, None)
+
+    async def unsubscribe(self, message_id: str, wording: str) -> Message | None:
+        """Withdraw the message's category on e-mail (RFC 8058); harmless when repeated."""
+        loaded = await self._desk.messages.load(message_id)
+        if loaded is None:
+            return None
+        message = loaded.message
+        if message.mode != "live":
+            return message
+        entry = ConsentEntry(
+            channel="email",
+            category=message.category,
+            state="withdrawn",
+            way="email_one_click",
+            wording=wording,
+            at=self._clock.now(),
+        )
+
+        def withdrawn(known: Customer) -> tuple[Customer, Sequence[ConsentEntry]] | None:
+            return (msgspec.structs.replace(known, consents=(*known.consents, entry)), (entry,))
+
+        try:
+            await self._customers.change(message.customer, withdrawn)
+        except KeyError:
+            return None
+        return message
+
+
+class Board:
+    """The channels as operators see them."""
+
+    def __init__(self, board: Switchboard, settings: Settings, scripts: Scripts, clock: Clock) -> None:
+        self._board = board
+        self._settings = settings
+        self._scripts = scripts
+        self._clock = clock
+
+    async def states(self) -> Sequence[ChannelState]:
+        """Every channel, the missing ones too."""
+        found = [await self._state(post) for post in self._board.posts.values()]
+        missing = [
+            ChannelState(name=name, state="missing", reason=remedy)
+            for name, remedy in self._settings.missing.items()
+            if name not in self._board.posts
+        ]
+        return sorted((*found, *missing), key=lambda state: state.name)
+
+    async def pause(self, name: str, reason: str, by: str) -> ChannelState | None:
+        """Nothing new begins on the channel until it is resumed."""
+        return await self._switch(name, reason, by)
+
+    async def resume(self, name: str, reason: str, by: str) -> ChannelState | None:  # noqa: ARG002 - kept for the audit log
+        """Undo a pause."""
+        return await self._switch(name, None, by)
+
+    async def _switch(self, name: str, reason: str | None, by: str) -> ChannelState | None:
+        if name not in self._board.posts:
+            return None
+        await self._board.pause(name, reason, by)
+        return await self._state(self._board.posts[name])
+
+    async def _state(self, post: Post) -> ChannelState:
+        shut = post.state(self._clock.now()).shut
+        waiting: dict[str, int] = {}
+        for lane in LANES:
+            keys = [partition(n).line(post.line, lane) for n in range(PARTITIONS)]
+            waiting[lane] = sum(await asyncio.gather(*(self._scripts.pipe.send("ZCARD", key) for key in keys)))
+        return ChannelState(
+            name=post.name,
+            state={None: "up", "paused": "paused", "channel_down": "broken"}[shut],  # pyright: ignore[reportArgumentType] - the three conditions
+            reason=post.shared.paused if shut == "paused" else _down(post) if shut else None,
+            proves=tuple(sorted(post.channel.traits.proves)),
+            waiting=waiting,  # pyright: ignore[reportArgumentType] - keyed by lane
+        )
+
+
+def _down(post: Post) -> str:
+    return f"The provider keeps failing; the next probe goes out at {post.breaker.open_until} ms."

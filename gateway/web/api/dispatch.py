@@ -1,0 +1,133 @@
+"""From a request to an operation and back: key, parameters, body, idempotency, answer. The same for every operation."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from gateway.store.idempotency import Mismatch, Replay, Resume, body_digest
+from gateway.web.auth import Auth, require_live
+from gateway.web.context import Gateway
+from gateway.web.fields import collect, convert
+from gateway.web.json_body import parse, read_body, read_json, require_type
+from gateway.web.middleware import Handler
+from gateway.web.operations import Answer, Call, Operation, Raw
+from gateway.web.problems import Problem, invalid
+
+_IDEMPOTENCY_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
+# In a query a plus sign means a blank, and the plus of a time's offset is rarely written as %2B.
+_BLANK_FOR_PLUS: Final = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?) (\d\d:\d\d)")
+REPLAYED: Final = "Idempotency-Replayed"
+
+
+def handler_of(operation: Operation, gateway: Gateway, auth: Auth) -> Handler:
+    """The aiohttp handler of an operation."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        key = await auth.principal(request, operation.scope)
+        if operation.live_only:
+            require_live(key)
+        query = read_query(request, operation.query)
+        tree = await _tree(request, operation)
+        body: Any = None
+        if operation.body is not None and not isinstance(operation.body, Raw):
+            body = convert(tree, operation.body)
+        seed = gateway.idempotency.unkeyed()
+        call = Call[Any, Any](request, gateway, key, query, body, tree, seed)
+        if operation.creates and not getattr(query, "dry_run", False):
+            return await _once(operation, call)
+        return answered(await operation.handler(call))
+
+    return handle
+
+
+async def _tree(request: web.Request, operation: Operation) -> Any:
+    """The parsed body. Bodies of which every field may be left out may be left out themselves."""
+    if isinstance(operation.body, Raw):
+        return None
+    if operation.body is None:
+        if (await read_body(request, operation.limit)).strip() not in (b"", b"{}"):
+            raise invalid([("/", "This request takes no body.")])
+        return {}
+    if operation.method == "PATCH":
+        require_type(request, "application/merge-patch+json", "application/json")
+        return parse(await read_body(request, operation.limit))
+    if "Content-Type" not in request.headers and not request.can_read_body and not collect({}, operation.body):
+        return {}
+    return await read_json(request, operation.limit)
+
+
+async def _once(operation: Operation, call: Call[Any, Any]) -> web.StreamResponse:
+    """Run a creating operation at most once for its Idempotency-Key; a repeat gets the first answer."""
+    key = idempotency_key(call.request)
+    if key is None:
+        return answered(await operation.handler(call))
+    store, mode, digest = call.gateway.idempotency, call.key.mode, body_digest(call.tree)
+    claim = await store.claim(mode, key, digest)
+    if isinstance(claim, Mismatch):
+        raise Problem(
+            "idempotency-mismatch", "This Idempotency-Key was used for another body within the last 24 hours."
+        )
+    if isinstance(claim, Replay):
+        return _replay(claim)
+    call.seed = claim
+    try:
+        answer = await operation.handler(call)
+    except Problem as problem:
+        if problem.status < 500:
+            await store.forget(mode, key, claim)
+        raise
+    if isinstance(answer, Answer) and operation.keeps_answer:
+        body = msgspec.json.encode(answer.body)
+        earlier = await store.finish(mode, key, digest, claim, answer.status, body)
+        return _replay(earlier) if earlier is not None else _encoded(answer, body)
+    response = answered(answer)
+    if isinstance(claim, Resume):
+        response.headers[REPLAYED] = "true"
+    return response
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """The request's Idempotency-Key, or None. Raises Problem 422."""
+    given = request.headers.getall("Idempotency-Key", [])
+    if not given:
+        return None
+    if len(given) > 1 or not _IDEMPOTENCY_KEY.fullmatch(given[0]):
+        raise invalid([(":Idempotency-Key", "must be one header with 1 to 255 printable ASCII characters.")])
+    return given[0]
+
+
+def read_query(request: web.Request, wanted: Any) -> Any:
+    """The parameters as a value of `wanted`. Raises Problem 422: unknown, repeated and bad ones, all at once."""
+    tree: dict[str, str] = {}
+    faults: list[tuple[str, str]] = []
+    for name, value in request.query.items():
+        if name in tree:
+            faults.append((f"?{name}", "must be given once."))
+        tree[name] = _BLANK_FOR_PLUS.sub(r"\1+\2", value)
+    try:
+        if not faults:
+            return msgspec.convert(tree, wanted, strict=False)
+    except msgspec.ValidationError:
+        pass
+    found = collect(tree, wanted, strict=False)
+    raise invalid([*faults, *((f"?{pointer.removeprefix('/')}", detail) for pointer, detail in found)])
+
+
+def answered(answer: Answer | web.StreamResponse) -> web.StreamResponse:
+    """An answer as a response."""
+    if isinstance(answer, web.StreamResponse):
+        return answer
+    return _encoded(answer, b"" if answer.body is None else msgspec.json.encode(answer.body))
+
+
+def _encoded(answer: Answer, body: bytes) -> web.Response:
+    headers = {**answer.headers, "Content-Type": "application/json"} if body else answer.headers
+    return web.Response(status=answer.status, body=body, headers=headers)
+
+
+def _replay(kept: Replay) -> web.Response:
+    return web.Response(status=kept.status, body=kept.body, content_type="application/json", headers={REPLAYED: "true"})

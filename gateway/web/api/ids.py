@@ -1,0 +1,84 @@
+"""Ids in paths and bodies, and the entity tags of what has a version."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final
+
+from aiohttp import web
+from msgspec import Meta
+
+from gateway.message import Message
+from gateway.store.ids import place_of
+from gateway.web.operations import Call
+from gateway.web.problems import Problem, invalid, not_found
+
+ID_PATTERN: Final = r"^[A-Za-z0-9._:@-]{1,128}$"
+"""What callers may choose for the ids of customers, outages, surveys, cases and groups."""
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+CustomerId = Annotated[
+    str, Meta(pattern=r"^~?[A-Za-z0-9._:@-]{1,128}$", description="Chosen by you; `~…` names a one-off recipient.")
+]
+_CHOSEN: Final = re.compile(ID_PATTERN)
+_READABLE: Final = re.compile(r"^~?[A-Za-z0-9._:@-]{1,128}$")
+_NAME: Final = re.compile(NAME_PATTERN)
+_TAG: Final = re.compile(r'"([0-9]{1,18})"')
+
+
+def chosen_id(call: Call[Any, Any], part: str = "id") -> str:
+    """The id in the path, as a caller may choose it. Raises Problem 422."""
+    found = call.path[part]
+    if not _CHOSEN.match(found) or found.endswith("\n"):
+        raise invalid([(f"/{part}", "must be 1 to 128 of the characters A-Z a-z 0-9 . _ : @ -")])
+    return found
+
+
+def known_id(call: Call[Any, Any], what: str, part: str = "id") -> str:
+    """The id in the path of something that exists; what can't be one is 404."""
+    found = call.path[part]
+    if not _READABLE.match(found) or found.endswith("\n"):
+        raise not_found(what)
+    return found
+
+
+def name_in_path(call: Call[Any, Any], part: str = "id") -> str:
+    """A template's or channel's name in the path. Raises Problem 422."""
+    found = call.path[part]
+    if not _NAME.match(found) or found.endswith("\n"):
+        raise invalid([(f"/{part}", "must begin with a letter or digit and have up to 64 of A-Z a-z 0-9 . _ -")])
+    return found
+
+
+async def own_message(call: Call[Any, Any]) -> Message:
+    """The message of the path, of the key's own mode. Raises Problem 404."""
+    message_id = call.path["id"]
+    place = place_of(message_id)
+    loaded = await call.gateway.messages.load(message_id) if place is not None and place[0] == call.key.mode else None
+    if loaded is None:
+        raise not_found("message")
+    return loaded.message
+
+
+def etag(version: int) -> dict[str, str]:
+    """The header that names a version."""
+    return {"ETag": f'"{version}"'}
+
+
+def if_match(request: web.Request) -> int | None:
+    """The version a change asks for, None for any. Raises Problem 422 for a tag that none of ours looks like."""
+    given = request.headers.getall("If-Match", [])
+    if not given or given == ["*"]:
+        return None
+    match = _TAG.fullmatch(given[0].strip().removeprefix("W/"))
+    if len(given) != 1 or match is None:
+        raise invalid([(":If-Match", 'must be the ETag of the last answer, such as "7".')])
+    return int(match[1])
+
+
+def require_version(request: web.Request, version: int | None) -> None:
+    """412 when If-Match names another version than the present one (None: there is nothing yet)."""
+    wanted = if_match(request)
+    exists = version is not None
+    if (wanted is not None and wanted != version) or (request.headers.get("If-Match") == "*" and not exists):
+        headers = etag(version) if version is not None else {}
+        raise Problem("precondition-failed", "It has been changed since it was read.", headers=headers)

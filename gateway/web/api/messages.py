@@ -1,0 +1,286 @@
+"""Messages: send, look, list, cancel, acknowledge, send again."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from typing import Annotated, Any, Final, cast
+
+import msgspec
+from msgspec import Meta
+
+from gateway.delivery.intake import Origin
+from gateway.delivery.request import NewMessage, Rejected
+from gateway.message import Message, RouteStep, State, Status
+from gateway.store.ids import place_of
+from gateway.store.listing import Filter
+from gateway.web.api.ids import CustomerId, own_message
+from gateway.web.api.message_request import new_message, reach_given
+from gateway.web.api.message_view import view
+from gateway.web.api.types import (
+    AcknowledgeIn,
+    BatchIn,
+    BatchOut,
+    BatchResult,
+    MessageIn,
+    MessageList,
+    MessageOut,
+    RetryIn,
+    internal,
+)
+from gateway.web.fields import convert
+from gateway.web.json_body import BATCH_LIMIT
+from gateway.web.operations import Answer, Call, NoQuery, Operation, Page
+from gateway.web.problems import Problem, invalid, not_found
+
+
+class SendQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Parameters of sending."""
+
+    dry_run: Annotated[bool, Meta(description="Show the route and the reasons; nothing is stored or sent.")] = False
+
+
+class MessagesQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to list."""
+
+    customer: CustomerId | None = None
+    category: Annotated[str, Meta(max_length=64)] | None = None
+    status: Status | None = None
+    verdict: State | None = None
+    reference: Annotated[str, Meta(max_length=255)] | None = None
+    since: Annotated[dt.datetime, Meta(tz=True, description="Created at this time or later.")] | None = None
+
+
+def _origin(call: Call[Any, Any]) -> Origin:
+    return Origin(call.seed.seed, call.seed.at)
+
+
+def _checked(asked: MessageIn, tree: dict[str, Any], now: int) -> NewMessage:
+    message, faults = new_message(asked, tree, now)
+    if faults:
+        raise Rejected(faults)
+    return message
+
+
+async def send(call: Call[MessageIn, SendQuery]) -> Answer:
+    """Accept one message, or show what would become of it."""
+    intake, clock = call.gateway.intake, call.gateway.clock
+    try:
+        message = _checked(call.body, call.tree, clock.now())
+        if call.query.dry_run:
+            found, route = await intake.preview(call.key.mode, message)
+            return Answer(body=view(found, route, clock.now(), unmasked=False))
+        made, route = await intake.accept(call.key.mode, message, _origin(call))
+    except Rejected as rejected:
+        raise invalid(rejected.problems) from None
+    return Answer(status=202, body=view(made, route, clock.now(), unmasked=False))
+
+
+async def send_batch(call: Call[BatchIn, NoQuery]) -> Answer:
+    """Accept each message on its own merits."""
+    trees = call.tree["messages"]
+    news = [_one(tree, call.gateway.clock.now()) for tree in trees]
+    made = await call.gateway.intake.accept_many(call.key.mode, news, _origin(call))
+    return Answer(status=202, body=BatchOut(tuple(_result(one) for one in made)))
+
+
+def _one(tree: Any, now: int) -> NewMessage | Rejected:
+    try:
+        return _checked(convert(tree, MessageIn), cast("dict[str, Any]", tree), now)
+    except Problem as problem:
+        return Rejected([(error.pointer, error.detail) for error in problem.errors])
+    except Rejected as rejected:
+        return rejected
+
+
+def _result(one: Message | Rejected) -> BatchResult:
+    return BatchResult(problem=invalid(one.problems).out()) if isinstance(one, Rejected) else BatchResult(id=one.id)
+
+
+async def _shown(call: Call[Any, Any], message_id: str) -> MessageOut:
+    found = await call.gateway.intake.look(message_id)
+    if found is None:
+        raise not_found("message")
+    return view(*found, call.gateway.clock.now(), unmasked=call.key.may("customers"))
+
+
+async def look(call: Call[None, NoQuery]) -> Answer:
+    """One message with its route and its attempts."""
+    message_id = call.path["id"]
+    place = place_of(message_id)
+    if place is None or place[0] != call.key.mode:
+        raise not_found("message")
+    return Answer(body=await _shown(call, message_id))
+
+
+async def listed(call: Call[None, MessagesQuery]) -> Answer:
+    """A page of messages."""
+    query = call.query
+    if query.cursor is not None and place_of(query.cursor) is None:
+        raise invalid([("?cursor", "must be the `next` of an earlier page.")])
+    wanted = Filter(
+        customer=query.customer,
+        category=query.category,
+        status=query.status,
+        verdict=query.verdict,
+        reference=query.reference,
+        since=None if query.since is None else internal(query.since),
+    )
+    found, cursor = await call.gateway.listing.page(call.key.mode, wanted, query.limit, query.cursor)
+    ahead = await asyncio.gather(*(_ahead(call, one) for one in found))
+    now, unmasked = call.gateway.clock.now(), call.key.may("customers")
+    items = (view(*each, now, unmasked=unmasked) for each in ahead)
+    return Answer(body=MessageList(tuple(items), cursor))
+
+
+async def _ahead(call: Call[Any, Any], message: Message) -> tuple[Message, tuple[RouteStep, ...]]:
+    """A listed message with its route; what is done has none ahead."""
+    found = None if message.done else await call.gateway.intake.look(message.id)
+    return found or (message, ())
+
+
+async def cancel(call: Call[None, NoQuery]) -> Answer:
+    """Nothing new begins; what a provider has is not recalled."""
+    message = await own_message(call)
+    match await call.gateway.messages.cancel(message.id):
+        case "done":
+            raise Problem("conflict", "The message is done: there is nothing left to cancel.")
+        case "gone":
+            raise not_found("message")
+        case _:
+            return Answer(status=202, body=await _shown(call, message.id))
+
+
+async def acknowledge(call: Call[AcknowledgeIn, NoQuery]) -> Answer:
+    """Somebody says that the person knows."""
+    message = await own_message(call)
+    note = f"({call.body.note})" if call.body.note else None
+    if (
+        await call.gateway.receipts.acknowledge(message.id, " ".join(filter(None, (call.body.by, note))) or None)
+        is None
+    ):
+        raise not_found("message")
+    return Answer(body=await _shown(call, message.id))
+
+
+async def retry(call: Call[RetryIn, NoQuery]) -> Answer:
+    """The same content to the same person once more."""
+    intake, clock = call.gateway.intake, call.gateway.clock
+    try:
+        made = await intake.again(call.key.mode, call.path["id"], reach_given(call.tree), _origin(call))
+    except KeyError:
+        raise not_found("message") from None
+    except Rejected as rejected:
+        raise invalid(rejected.problems) from None
+    found = await intake.look(made.id) or (made, ())
+    return Answer(status=202, body=view(*found, clock.now(), unmasked=False))
+
+
+_OUTAGE: Final = {
+    "customer": "c-1001",
+    "category": "outage",
+    "template": "outage-notice",
+    "data": {"area": "Kypseli", "restored_by": "2026-11-22T18:00:00+02:00"},
+    "prompt": {"kind": "acknowledge"},
+}
+_SERVICE: Final = {
+    "customer": "c-1001",
+    "category": "service",
+    "content": {"text": "Your engineer comes tomorrow between 9 and 11."},
+}
+
+OPERATIONS: Final = (
+    Operation(
+        method="POST",
+        path="/v1/messages",
+        name="sendMessage",
+        tag="Messages",
+        scope="send",
+        handler=send,
+        summary="Send one message",
+        query=SendQuery,
+        body=MessageIn,
+        creates=True,
+        answers={202: MessageOut, 200: MessageOut},
+        example=_OUTAGE,
+        description="Accepted durably (202), with the route it will take. With `dry_run=true` nothing is stored (200).",
+    ),
+    Operation(
+        method="POST",
+        path="/v1/messages/batch",
+        name="sendBatch",
+        tag="Messages",
+        scope="send",
+        handler=send_batch,
+        summary="Send up to 1000 messages",
+        body=BatchIn,
+        limit=BATCH_LIMIT,
+        creates=True,
+        answers={202: BatchOut},
+        example={"messages": [_OUTAGE, _SERVICE]},
+        description="Results come in order. Repeated with the same Idempotency-Key after a break, only what is missing is made.",
+    ),
+    Operation(
+        method="GET",
+        path="/v1/messages/{id}",
+        name="getMessage",
+        tag="Messages",
+        scope="read",
+        handler=look,
+        summary="Follow one message",
+        answers={200: MessageOut},
+        refuses=(404,),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/messages",
+        name="listMessages",
+        tag="Messages",
+        scope="read",
+        handler=listed,
+        summary="List messages, newest first",
+        query=MessagesQuery,
+        answers={200: MessageList},
+        example_query="?customer=c-1001&limit=10",
+    ),
+    Operation(
+        method="POST",
+        path="/v1/messages/{id}/cancel",
+        name="cancelMessage",
+        tag="Messages",
+        scope="send",
+        handler=cancel,
+        summary="Cancel a message",
+        answers={202: MessageOut},
+        refuses=(404, 409),
+        description="Nothing new begins and unanswered calls are ended; what a provider has taken isn't recalled.",
+    ),
+    Operation(
+        method="POST",
+        path="/v1/messages/{id}/acknowledge",
+        name="acknowledgeMessage",
+        tag="Messages",
+        scope="send",
+        handler=acknowledge,
+        summary="Say that the person knows",
+        body=AcknowledgeIn,
+        answers={200: MessageOut},
+        refuses=(404,),
+        example={"by": "call centre", "note": "She called us."},
+    ),
+    Operation(
+        method="POST",
+        path="/v1/messages/{id}/retry",
+        name="retryMessage",
+        tag="Messages",
+        scope="send",
+        handler=retry,
+        summary="Send the same once more",
+        body=RetryIn,
+        creates=True,
+        answers={202: MessageOut},
+        refuses=(404,),
+        example={"reach": {"channels": ["voice"]}},
+        description="A new message with `retry_of`, with the same content and person.",
+    ),
+)  # fmt: skip - a table is read by its rows

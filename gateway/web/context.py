@@ -1,0 +1,131 @@
+"""What the web layer needs from the rest of the gateway, as one typed protocol.
+
+`gateway.app.Gateway` fulfils it; nothing here is constructed by the web layer itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from gateway.channels.base import Callback, Rendered, Reply
+from gateway.message import Lane, Level, Message
+from gateway.settings import Settings
+from gateway.store.clock import Clock
+from gateway.store.scripts import Scripts
+from gateway.web.links import Links
+
+if TYPE_CHECKING:
+    from gateway.delivery.intake import Intake
+    from gateway.delivery.people import People
+    from gateway.delivery.receipts import Receipts
+    from gateway.store.api_keys import ApiKeys
+    from gateway.store.customers import Customers
+    from gateway.store.idempotency import Idempotency
+    from gateway.store.listing import Listing
+    from gateway.store.messages import Messages
+    from gateway.store.templates import Templates
+
+AnswerValue = str | int | bool | None
+ChannelCondition = Literal["up", "paused", "broken", "missing"]
+
+
+class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
+    """One channel as operators see it.
+
+    `proves`: the levels it can prove. `waiting`: messages in its lines by priority. `reason`: why it isn't up, for people.
+    """
+
+    name: str
+    state: ChannelCondition
+    reason: str | None = None
+    proves: tuple[Level, ...] = ()
+    waiting: dict[Lane, int] = {}
+
+
+class ChannelBoard(Protocol):
+    """The channels of this installation, and the operators' hand on them."""
+
+    async def states(self) -> Sequence[ChannelState]:
+        """Every channel, the missing ones too, in a stable order."""
+        ...
+
+    async def pause(self, name: str, reason: str, by: str) -> ChannelState | None:
+        """Nothing new begins on the channel until it is resumed. None: there is no such channel."""
+        ...
+
+    async def resume(self, name: str, reason: str, by: str) -> ChannelState | None:
+        """Undo a pause. None: there is no such channel."""
+        ...
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A message behind a public link, with the words a person may read there (None: past their retention)."""
+
+    message: Message
+    words: Rendered | None
+
+
+class Pages(Protocol):
+    """What the public pages show and do."""
+
+    async def load(self, message_id: str) -> Opened | None:
+        """The message and its words in the customer's language; None when it is gone."""
+        ...
+
+    async def answer(self, message_id: str, value: AnswerValue, words: str) -> Message | None:
+        """Count an answer given on a page: `value` as the prompt has it, `words` as shown or typed. None: it is gone."""
+        ...
+
+    async def unsubscribe(self, message_id: str, wording: str) -> Message | None:
+        """Withdraw the message's category on the channel of the link; harmless when repeated. None: it is gone."""
+        ...
+
+
+class Gateway(Protocol):
+    """The whole gateway, as far as HTTP is concerned."""
+
+    settings: Settings
+    clock: Clock
+    scripts: Scripts
+    links: Links
+    api_keys: ApiKeys
+    idempotency: Idempotency
+    intake: Intake
+    messages: Messages
+    listing: Listing
+    receipts: Receipts
+    customers: Customers
+    people: People
+    templates: Templates
+    registry: CollectorRegistry
+
+    @property
+    def board(self) -> ChannelBoard:
+        """The channels, as operators see them."""
+        ...
+
+    @property
+    def pages(self) -> Pages:
+        """What stands behind the public links."""
+        ...
+
+    def has_channel(self, name: str) -> bool:
+        """Whether callbacks of that channel have a reader."""
+        ...
+
+    async def handle(self, channel: str, callback: Callback) -> Reply:
+        """Take in a provider's callback. Raises Forged or Malformed."""
+        ...
+
+    async def trouble(self) -> str | None:
+        """Why messages are not being worked on (no worker has reported lately), or None."""
+        ...
+
+
+GATEWAY: Final = web.AppKey("GATEWAY", Gateway)
+REQUEST_ID: Final = web.RequestKey("REQUEST_ID", str)

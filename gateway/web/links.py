@@ -1,0 +1,110 @@
+"""Signed links: who may open a public page, what for, and until when.
+
+A token names its subject in the clear, ends at a time, and holds for one purpose alone. It is kept short, because it
+travels by SMS: 128 bits of HMAC-SHA256 (truncation: RFC 2104, section 5), written in base64url.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Final
+
+from itsdangerous import BadSignature, Signer
+from itsdangerous.signer import HMACAlgorithm
+
+MESSAGE: Final = "message"
+ANSWER: Final = "answer"
+UNSUBSCRIBE: Final = "unsubscribe"
+PREFERENCES: Final = "preferences"
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+")
+_EXPIRY: Final = re.compile(r"[0-9a-z]{1,9}")
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+_LONGEST: Final = 2048
+
+
+class BadLink(Exception):
+    """The token was not made by us for this purpose, or has been changed."""
+
+
+class LapsedLink(BadLink):
+    """The token was good once; its time is over."""
+
+
+class _Short(HMACAlgorithm):
+    """The first 16 bytes of the digest."""
+
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        return super().get_signature(key, value)[:16]
+
+
+class Links:
+    """Makes and reads tokens. `old_key` still reads; `clock` gives ms since the epoch."""
+
+    def __init__(self, base: str, key: bytes, old_key: bytes | None, clock: Callable[[], int]) -> None:
+        self._base = base.rstrip("/")
+        self._keys = [key] if old_key is None else [old_key, key]
+        self._clock = clock
+
+    def sign(self, purpose: str, payload: str, expires_in: int) -> str:
+        """A token for `payload` that holds for `purpose` during `expires_in` seconds; of `[A-Za-z0-9._~-]` only."""
+        return self.sign_until(purpose, payload, self._clock() + expires_in * 1000)
+
+    def sign_until(self, purpose: str, payload: str, ends: int) -> str:
+        """As `sign`, until `ends` (ms since the epoch): the same token whenever it is made."""
+        subject = payload if _PLAIN.fullmatch(payload) else "~" + _packed(payload)
+        return self._signer(purpose).sign(f"{subject}.{_base36(max(0, ends) // 1000)}").decode()
+
+    def url(self, path: str, purpose: str, payload: str, expires_in: int) -> str:
+        """The public address of a page: `<PUBLIC_URL>/<path>/<token>`."""
+        return f"{self._base}/{path}/{self.sign(purpose, payload, expires_in)}"
+
+    def url_until(self, path: str, purpose: str, payload: str, ends: int) -> str:
+        """As `url`, until `ends` (ms since the epoch)."""
+        return f"{self._base}/{path}/{self.sign_until(purpose, payload, ends)}"
+
+    def read(self, purpose: str, token: str) -> str:
+        """The payload of a token. Raises LapsedLink after its end, BadLink for everything that isn't ours."""
+        if len(token) > _LONGEST:
+            raise BadLink
+        try:
+            subject, _, ends = self._signer(purpose).unsign(token.encode()).decode().rpartition(".")
+        except (BadSignature, UnicodeError) as forged:
+            raise BadLink from forged
+        if not _EXPIRY.fullmatch(ends):
+            raise BadLink
+        if int(ends, 36) <= self._clock() // 1000:
+            raise LapsedLink
+        return _unpacked(subject[1:]) if subject.startswith("~") else subject
+
+    def _signer(self, purpose: str) -> Signer:
+        return Signer(
+            self._keys,
+            salt=f"gateway link {purpose}",
+            key_derivation="hmac",
+            digest_method=hashlib.sha256,
+            algorithm=_Short(hashlib.sha256),
+        )
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, rest = divmod(number, 36)
+        digits = _DIGITS[rest] + digits
+    return digits or "0"
+
+
+def _packed(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _unpacked(text: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except (binascii.Error, UnicodeError) as bad:
+        raise BadLink from bad

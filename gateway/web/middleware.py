@@ -1,0 +1,105 @@
+"""What happens to every request: an id, a time limit on how many run at once, and errors turned into problems."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from gateway.store.pipe import StoreUnavailable
+from gateway.web.context import REQUEST_ID
+from gateway.web.problems import FROM_STATUS, Problem, unavailable
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
+
+MOST_AT_ONCE: Final = 2_000
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
+_log = structlog.get_logger()
+
+
+def request_id(given: str | None) -> str:
+    """The caller's id of a request if it is harmless, else a new one."""
+    return given if given is not None and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+@web.middleware
+async def identified(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Gives every request its id, in the answer and in every log line, and logs how it ended. Outermost."""
+    name = request_id(request.headers.get("X-Request-Id"))
+    request[REQUEST_ID] = name
+    began = time.perf_counter()
+    with structlog.contextvars.bound_contextvars(request_id=name):
+        response = await _answered(request, handler)
+        if not response.prepared:
+            response.headers["X-Request-Id"] = name
+            response.headers.setdefault("X-Content-Type-Options", "nosniff")
+            response.headers.setdefault("Cache-Control", "no-store")
+        _log.info(
+            "http_request",
+            method=request.method,
+            route=_pattern(request),
+            status=response.status,
+            ms=round((time.perf_counter() - began) * 1000, 1),
+        )
+    return response
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return problem.response()
+    except StoreUnavailable as away:
+        _log.warning("store_unavailable", route=_pattern(request), detail=type(away).__name__)
+        return unavailable("The store can't take this now; nothing has been accepted.").response()
+    except web.HTTPException as raised:
+        return _translated(request, raised)
+    except (HttpProcessingError, web.RequestPayloadError):
+        # The parser itself gave up on the body: bad chunks, a broken transfer coding.
+        return Problem("bad-request", "The body can't be read: its transfer coding is broken.").response()
+    except ConnectionError:
+        # The caller went away while its body was read; there is nobody to answer.
+        return Problem("bad-request", "The connection broke.").response()
+    except Exception:  # noqa: BLE001 - the boundary: a bug becomes an answer, and its traceback a log line
+        _log.exception("http_bug", method=request.method, route=_pattern(request))
+        return Problem("internal").response()
+
+
+def _translated(request: web.Request, raised: web.HTTPException) -> web.StreamResponse:
+    """The framework's own refusals (no such route, wrong method, body too large) as problems; the rest passes."""
+    if raised.status not in FROM_STATUS:
+        return raised
+    headers = {"Allow": raised.headers["Allow"]} if "Allow" in raised.headers else {}
+    detail = {404: f"There is nothing at {request.path[:200]}.", 405: f"{request.method[:20]} can't be used here."}
+    return Problem(FROM_STATUS[raised.status], detail.get(raised.status, ""), headers=headers).response()
+
+
+def _pattern(request: web.Request) -> str:
+    """The route as registered: paths themselves hold tokens and ids of customers."""
+    resource = request.match_info.route.resource
+    return "" if resource is None else resource.canonical
+
+
+def limited(most: int = MOST_AT_ONCE) -> Middleware:
+    """Refuses with 503 what comes while `most` requests are under way, so that a flood costs no memory."""
+    running = 0
+
+    @web.middleware
+    async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
+        nonlocal running
+        if running >= most:
+            return unavailable("Too many requests are under way.", 1).response()
+        running += 1
+        try:
+            return await handler(request)
+        finally:
+            running -= 1
+
+    return limit

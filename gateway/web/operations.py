@@ -1,0 +1,117 @@
+"""The API as a table: what each operation takes, gives and needs. Requests are checked and documented from it alike."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from gateway.store.api_keys import ApiKey, Scope
+from gateway.store.idempotency import Fresh, Resume
+from gateway.web.context import Gateway
+from gateway.web.json_body import LIMIT
+
+Body = TypeVar("Body")
+Query = TypeVar("Query")
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No parameters."""
+
+
+class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Parameters of a list."""
+
+    limit: Annotated[int, Meta(ge=1, le=500, description="How many entries at most.")] = 50
+    cursor: Annotated[
+        str | None, Meta(max_length=512, description="`next` of the page before; new entries never move it.")
+    ] = None
+
+
+class Call(Generic[Body, Query]):
+    """One checked request: who asks, the path's parts, the typed query and body, and the seed for what is made."""
+
+    __slots__ = ("body", "gateway", "key", "path", "query", "request", "seed", "tree")
+
+    def __init__(
+        self,
+        request: web.Request,
+        gateway: Gateway,
+        key: ApiKey,
+        query: Query,
+        body: Body,
+        tree: Any,
+        seed: Fresh | Resume,
+    ) -> None:
+        self.request = request
+        self.gateway = gateway
+        self.key = key
+        self.path: Mapping[str, str] = request.match_info
+        self.query = query
+        self.body = body
+        self.tree = tree
+        self.seed = seed
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operation answers. `body` is encoded as JSON; None: there is none."""
+
+    status: int = 200
+    body: Any = None
+    headers: Mapping[str, str] = {}
+
+
+Handler = Callable[[Call[Any, Any]], Awaitable[Answer | web.StreamResponse]]
+
+
+class Raw(msgspec.Struct, frozen=True):
+    """A body or an answer that is not one JSON document, for the documentation."""
+
+    content_type: str
+    description: str
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One method of one path.
+
+    `body`: the type it is converted to; Raw: the handler reads it. `answers`: type by status (None: no body).
+    `creates`: takes an Idempotency-Key. `keeps_answer`: the first 2xx answer is stored for repeats. `live_only`: changes customers, which keys of other
+    modes can't. `refuses`: statuses beyond those that follow from the rest. `example`: a body that works on sample data.
+    """
+
+    method: Method
+    path: str
+    name: str
+    tag: str
+    summary: str
+    scope: Scope
+    handler: Handler
+    description: str = ""
+    query: Any = NoQuery
+    body: Any = None
+    limit: int = LIMIT
+    answers: Mapping[int, Any]
+    answer_headers: Mapping[str, str] = {}
+    refuses: tuple[int, ...] = ()
+    creates: bool = False
+    keeps_answer: bool = True
+    live_only: bool = False
+    if_match: bool = False
+    example: Any = None
+    example_path: Mapping[str, str] = {}
+    example_query: str = ""
+
+
+TAGS: Final[dict[str, str]] = {
+    "Messages": "Send a message and follow it until the person is reached.",
+    "Customers": "The people: addresses, preferences, consent.",
+    "Templates": "Texts with versions, in every language, for every channel.",
+    "Channels": "What is up, and the operators' hand on it.",
+    "Addresses": "Addresses in doubt or no longer used.",
+    "Keys": "API keys.",
+    "Health": "For load balancers.",
+}

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis, RedisCluster
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from gateway.store.connect import connect, server_facts, version_of
+from gateway.store.server_binary import find_binary
+
+Starter = Callable[..., int]
+
+
+def clock() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Generator[Starter]:
+    """Starts a server on loopback with a configuration, and returns its port."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def started(name: str, *lines: str, options: tuple[str, ...] = ()) -> int:
+        port = free_port()
+        config = tmp_path / f"{name}.conf"
+        text = [f"port {port}", "bind 127.0.0.1", f"dir {tmp_path}", 'save ""', f"logfile {name}.log", *lines]
+        config.write_text("\n".join(text) + "\n")
+        running.append(subprocess.Popen([find_binary().path, str(config), *options]))
+        return port
+
+    yield started
+    for server in running:
+        server.kill()
+        server.wait()
+
+
+async def opened(url: str, *, max_connections: int = 2) -> Redis:
+    """Connects as soon as the server, just started, lets us."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await connect(url, max_connections=max_connections)
+            except RedisConnectionError:
+                await asyncio.sleep(0.02)
+
+
+async def use(client: Redis) -> None:
+    """The kinds of answers that the store reads."""
+    redis = cast("Any", client)
+    assert await redis.set("{t}k", b"\xff\x00")
+    assert await redis.get("{t}k") == b"\xff\x00"
+    await redis.hset("{t}h", mapping={"a": "1"})
+    assert await redis.hgetall("{t}h") == {b"a": b"1"}
+    await redis.zadd("{t}z", {"m": 1.5})
+    assert await redis.eval("return {1, 'x', false, {KEYS[1]}}", 1, "{t}k") == [1, b"x", None, [b"{t}k"]]
+    assert await redis.eval("return redis.call('zrange', KEYS[1], 0, -1, 'withscores')", 1, "{t}z") == [b"m", b"1.5"]
+
+
+class Deaf:
+    """Answers the greeting, then takes INCR and breaks the connection without an answer."""
+
+    def __init__(self) -> None:
+        self.incremented = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readline():
+            words = [await self.word(reader) for _ in range(int(head[1:]))]
+            if words[0] in (b"INCR", b"INCRBY"):
+                self.incremented += 1
+                break
+            writer.write({b"HELLO": b"%1\r\n+proto\r\n:3\r\n", b"PING": b"+PONG\r\n"}.get(words[0], b"+OK\r\n"))
+        writer.close()
+
+    async def word(self, reader: asyncio.StreamReader) -> bytes:
+        size = int((await reader.readline())[1:])
+        return (await reader.readexactly(size + 2))[:-2]
+
+
+@pytest.fixture
+async def deaf() -> AsyncGenerator[tuple[Deaf, int]]:
+    fake = Deaf()
+    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
+    yield fake, server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_broken_connection_repeats_nothing(deaf: tuple[Deaf, int]) -> None:
+    fake, port = deaf
+    client = await connect(f"redis://127.0.0.1:{port}", max_connections=2)
+    with pytest.raises(RedisConnectionError):
+        await client.incr("n")
+    assert fake.incremented == 1
+    async with client.pipeline(transaction=False) as pipe:
+        pipe.incr("n")
+        with pytest.raises(RedisConnectionError):
+            await pipe.execute()
+    assert fake.incremented == 2
+    await client.aclose()
+
+
+async def test_nothing_there_is_an_error_at_once() -> None:
+    with pytest.raises(RedisConnectionError):
+        await connect(f"redis://127.0.0.1:{free_port()}", max_connections=1)
+    with pytest.raises(ValueError, match="must begin with"):
+        await connect("http://127.0.0.1", max_connections=1)
+
+
+async def test_a_plain_server_with_a_password(start: Starter) -> None:
+    port = start("plain", "requirepass pw", "appendonly yes", "appendfsync always")
+    client = await opened(f"redis://:pw@127.0.0.1:{port}/1")
+    await use(client)
+    facts = await server_facts(client, clock)
+    assert (facts.appendonly, facts.appendfsync, facts.eviction) == (True, "always", "noeviction")
+    assert facts.version >= (7, 2, 0)
+    assert abs(facts.skew_ms) < 1000
+    assert 59_000 < (await server_facts(client, lambda: clock() - 60_000)).skew_ms < 61_000
+    assert await cast("Any", client).client_getname() in ("gateway", b"gateway")
+    await client.aclose()
+
+
+async def test_who_comes_late_waits_for_a_connection(start: Starter) -> None:
+    client = await opened(f"redis://127.0.0.1:{start('busy')}", max_connections=1)
+    redis = cast("Any", client)
+    blocked = asyncio.create_task(redis.blpop(["list"], 20))
+    # The only connection is in the blocking read: the next command stands in line, and isn't refused.
+    waiting = asyncio.create_task(redis.get("k"))
+    await asyncio.wait([waiting], timeout=0.1)
+    assert not waiting.done()
+    blocked.cancel()
+    assert await waiting is None
+    await client.aclose()
+
+
+async def test_a_master_found_by_sentinel(start: Starter) -> None:
+    master = start("master")
+    lines = (f"sentinel monitor main 127.0.0.1 {master} 1", "sentinel down-after-milliseconds main 5000")
+    sentinel = start("sentinel", *lines, options=("--sentinel",))
+    # The first one listed isn't there; the second is asked.
+    client = await opened(f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{sentinel}/main", max_connections=1)
+    await use(client)
+    assert await asyncio.gather(*(client.get("none") for _ in range(5))) == [None] * 5
+    assert (await server_facts(client, clock)).role == "master"
+    await client.aclose()
+
+
+async def test_a_cluster(start: Starter) -> None:
+    port = start("cluster", "cluster-enabled yes", f"cluster-port {free_port()}")
+    node = await opened(f"redis://127.0.0.1:{port}")
+    redis = cast("Any", node)
+    await redis.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    async with asyncio.timeout(20):
+        while b"cluster_state:ok" not in await redis.execute_command("CLUSTER", "INFO"):  # noqa: ASYNC110 - a server's state
+            await asyncio.sleep(0.02)
+    await node.aclose()
+    client = await connect(f"redis+cluster://127.0.0.1:{port}", max_connections=4)
+    assert isinstance(client, RedisCluster)
+    await use(client)
+    assert (await server_facts(client, clock)).role == "master"
+    await client.aclose()
+
+
+def test_versions() -> None:
+    assert version_of("7.2.4") == (7, 2, 4)
+    assert version_of("8.0-rc1") == (8, 0, 0)
+    assert version_of("") == (0, 0, 0)

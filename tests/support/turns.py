@@ -1,0 +1,94 @@
+"""Every order in which the commands of two tasks can reach Redis, tried one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+from gateway.store.pipe import Pipe
+from gateway.store.scripts import Scripts
+
+
+class _Gate(Pipe):
+    """The real pipe, whose commands wait until they are let through one by one."""
+
+    def __init__(self, client: Redis) -> None:
+        super().__init__(client)
+        self.waiting: deque[asyncio.Event] = deque()
+        self.stirred = asyncio.Event()
+        self.answered = asyncio.Event()
+
+    async def send(self, *command: Any, size: int = 200) -> Any:
+        turn = asyncio.Event()
+        self.waiting.append(turn)
+        self.stirred.set()
+        await turn.wait()
+        try:
+            return await super().send(*command, size=size)
+        finally:
+            self.answered.set()
+
+
+def gated(client: Redis) -> tuple[Scripts, _Gate]:
+    """Scripts whose every command passes a gate."""
+    scripts, gate = Scripts(client), _Gate(client)
+    gate._sources = scripts.pipe._sources
+    scripts.pipe = gate
+    return scripts, gate
+
+
+async def _play(gates: Sequence[_Gate], tasks: Sequence[asyncio.Task[Any]], path: Sequence[int]) -> list[int]:
+    """Run the tasks to their ends; where both could go on, `path` says who, else the first. The choices there were."""
+    choices: list[int] = []
+    while True:
+        for gate, task in zip(gates, tasks, strict=True):
+            while not gate.waiting and not task.done():
+                gate.stirred.clear()
+                await gate.stirred.wait()
+        ready = [gate for gate in gates if gate.waiting]
+        if not ready:
+            return choices
+        place = len(choices)
+        chosen = 0
+        if len(ready) > 1:
+            chosen = path[place] if place < len(path) else 0
+            choices.append(chosen)
+        gate = ready[chosen]
+        gate.answered.clear()
+        gate.waiting.popleft().set()
+        await gate.answered.wait()
+
+
+async def interleavings(
+    client: Redis, start: Callable[[int, Scripts, Scripts], Awaitable[Sequence[Coroutine[Any, Any, Any]]]]
+) -> AsyncIterator[tuple[int, list[Any]]]:
+    """Play every interleaving of two coroutines; `start(run, first, second)` makes both anew for each run.
+
+    Yields the run's number and what the two returned (exceptions included).
+    """
+    path: list[int] = []
+    run = 0
+    while True:
+        (first, one), (second, two) = gated(client), gated(client)
+        gates = (one, two)
+        tasks: list[asyncio.Task[Any]] = []
+        for gate, coroutine in zip(gates, await start(run, first, second), strict=True):
+            task = asyncio.create_task(coroutine)
+            task.add_done_callback(lambda _, gate=gate: gate.stirred.set())
+            tasks.append(task)
+        choices = await _play(gates, tasks, path)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        for scripts in (first, second):
+            await scripts.close()
+        yield run, results
+        run += 1
+        # The next path: the last choice that was the first of two becomes the second, what follows is open again.
+        while choices and choices[-1] == 1:
+            choices.pop()
+        if not choices:
+            return
+        path = [*choices[:-1], 1]
