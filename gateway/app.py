@@ -197,7 +197,16 @@ class Gateway:
         deps = Deps(session, client, clock.now)
         channels = registry.build(settings, deps)
         test_channels = channels if test_settings is None else registry.build(test_settings, deps)
-        gateway = cls(settings, client, session, channels, test_channels, scripts, clock, test_callback_base or settings.public_url)
+        gateway = cls(
+            settings,
+            client,
+            session,
+            channels,
+            test_channels,
+            scripts,
+            clock,
+            test_callback_base or settings.public_url,
+        )
         await gateway.follower.once()
         return gateway
 
@@ -217,6 +226,3 @@ async def _same_installation(scripts: Scripts) -> None:
     stored = int(await scripts.urgent.send("HGET", META, "partitions"))
     if stored != PARTITIONS:
         raise BadSettings([f"This Redis holds an installation of {stored} partitions; this release uses {PARTITIONS}."])
-
-
-

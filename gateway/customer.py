@@ -40,7 +40,7 @@ class Preferences(msgspec.Struct, frozen=True, omit_defaults=True):
 
     channels: tuple[str, ...] | None = None
     categories: dict[str, CategoryPreference] = {}
-    quiet_hours: QuietHours | None | msgspec.UnsetType = msgspec.UNSET
+    quiet_hours: QuietHours | msgspec.UnsetType | None = msgspec.UNSET
     language: str | None = None
 
 

@@ -266,25 +266,33 @@ def _merge(attempt: Attempt, news: Receipt) -> None:
         attempt.engagement = news.engagement
     if news.engagement != "none":
         _stamp(attempt, news.engagement, news.at)
-    if news.answered_by and _ANSWERED_RANK[news.answered_by] >= _ANSWERED_RANK.get(attempt.answered_by or "", -1):
+        _stamp(attempt, "delivered", news.at)
+    if news.answered_by and _ANSWERED_RANK[news.answered_by] > _ANSWERED_RANK.get(attempt.answered_by or "", -1):
         attempt.answered_by = news.answered_by
+    for name, happened in (("human", news.answered_by == "human"), ("heard", news.heard), ("ended", news.ended)):
+        if happened:
+            _stamp(attempt, name, news.at)
     attempt.heard = attempt.heard or news.heard
     attempt.ended = attempt.ended or news.ended
-    if news.ended:
-        _stamp(attempt, "ended", news.at)
-    if attempt.engagement != "none" or (attempt.heard and attempt.answered_by == "human"):
-        _stamp(attempt, "delivered", news.at)
+    if attempt.heard and attempt.answered_by == "human":
+        _stamp(attempt, "delivered", max(attempt.times["heard"], attempt.times["human"]))
+    if "delivered" in attempt.times:
         attempt.status = "delivered"
+    _merge_details(attempt, news)
+
+
+def _merge_details(attempt: Attempt, news: Receipt) -> None:
+    """Of two different words on the same thing the smaller is kept: any rule will do that needs no order."""
     if news.fault is not None:
         known = (attempt.fault or "~", attempt.provider_code or "~")
-        attempt.fault, code = min(known, (news.fault, news.provider_code or "~"))  # pyright: ignore[reportAttributeAccessIssue] - "~" never wins over a fault
-        attempt.provider_code = None if code == "~" else code
-        attempt.retry_after = news.retry_after if news.retry_after is not None else attempt.retry_after
-    elif news.provider_code is not None and attempt.fault is None:
-        attempt.provider_code = max(attempt.provider_code or "", news.provider_code)
-    attempt.provider_id = attempt.provider_id or news.provider_id
-    attempt.units = attempt.units or news.units
-    attempt.cost = news.cost or attempt.cost
+        fault, code = min(known, (news.fault, news.provider_code or "~")) if attempt.fault else (news.fault, news.provider_code)
+        attempt.fault, attempt.provider_code = Fault(fault), None if code == "~" else code
+        if news.retry_after is not None:
+            attempt.retry_after = max(attempt.retry_after or 0, news.retry_after)
+    attempt.provider_id = min(filter(None, (attempt.provider_id, news.provider_id)), default=None)
+    attempt.units = max(filter(None, (attempt.units, news.units)), default=None)
+    if news.cost is not None and (attempt.cost is None or news.cost.amount > attempt.cost.amount):
+        attempt.cost = news.cost
 
 
 def _stamp(attempt: Attempt, name: str, at: int) -> None:

@@ -119,6 +119,13 @@ def digits_needed(prompt: Prompt) -> int:
     return 2 if prompt.kind == "scale" and (prompt.max or 0) > _MOST_OPTIONS else 1
 
 
+def opt_out_key(prompt: Prompt | None) -> str | None:
+    """The telephone key that ends such messages for good: 9, unless the question needs it; None: there is none."""
+    if prompt is None or prompt.kind in ("acknowledge", "yes_no"):
+        return "9"
+    return "9" if prompt.kind == "choice" and len(prompt.options) < _MOST_OPTIONS else None
+
+
 def _on_scale(prompt: Prompt, mark: int | None) -> int | None:
     fits = mark is not None and prompt.min is not None and prompt.max is not None and prompt.min <= mark <= prompt.max
     return mark if fits else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Final, Literal
 
 import msgspec
@@ -12,11 +11,12 @@ from aiohttp import web
 
 from gateway.app import Gateway
 from gateway.delivery.returns import BounceServer, Returns
+from gateway.delivery.worker import Worker
 from gateway.sandbox.app import Sandbox
 from gateway.sandbox_link import sandbox_config
 from gateway.settings import local_url, with_sandbox
 from gateway.settings_types import Settings
-from gateway.web.server import build_callbacks_app, build_console_app, build_public_app
+from gateway.web.server import build_callbacks_app, build_console_app, build_public_app, runner
 
 Role = Literal["api", "worker", "callbacks", "console"]
 ROLES: Final[tuple[Role, ...]] = ("api", "worker", "callbacks", "console")
@@ -47,68 +47,89 @@ class Service:
         self._shared_sandbox = sandbox
         self._reuse_port = reuse_port
         self._own_sandbox: Sandbox | None = None
+        self._public: list[web.AppRunner] = []
         self._runners: list[web.AppRunner] = []
+        self._worker: Worker | None = None
+        self.failed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._bounces: BounceServer | None = None
-        self.gateway: Gateway
+        self._gateway: Gateway | None = None
         self.public_url = ""
         self.console_url = ""
 
+    @property
+    def gateway(self) -> Gateway:
+        """The parts of this process. Raises RuntimeError before `start`."""
+        if self._gateway is None:
+            raise RuntimeError("the service has not been started")
+        return self._gateway
+
     async def start(self) -> None:
-        """Open everything. Raises BadSettings, OSError for a taken port, redis' ConnectionError."""
+        """Open everything, or nothing. Raises BadSettings, OSError for a taken port, redis' ConnectionError."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
         settings = self.settings
         test_settings, test_base = await self._test_carriers()
-        self.gateway = await Gateway.open(
+        self._gateway = gateway = await Gateway.open(
             settings, self._redis_url, test_settings=test_settings, test_callback_base=test_base
         )
-        self._tasks.append(asyncio.create_task(self.gateway.follower.run()))
+        self._tasks.append(asyncio.create_task(gateway.follower.run()))
         if "api" in self.roles or "callbacks" in self.roles:
-            app = build_public_app(self.gateway, api="api" in self.roles, callbacks="callbacks" in self.roles)
+            app = build_public_app(gateway, api="api" in self.roles, callbacks="callbacks" in self.roles)
             self.public_url = await self._serve(app, settings.http_port, share=self._reuse_port)
+            self._public = self._runners[-1:]
         if "console" in self.roles:
-            self.console_url = await self._serve(build_console_app(self.gateway), settings.console_port)
+            self.console_url = await self._serve(build_console_app(gateway), settings.console_port)
         if "callbacks" in self.roles and settings.smtp is not None:
-            returns = Returns(
-                settings, self.gateway.receipts, self.gateway.messages, self.gateway.customers, self.gateway.clock
-            )
+            returns = Returns(settings, gateway.receipts, gateway.messages, gateway.customers, gateway.clock)
             self._bounces = BounceServer(returns)
             await self._bounces.start(settings.http_host, settings.bounce_port)
         if "worker" in self.roles:
-            self._worker = self.gateway.worker()
+            self._worker = gateway.worker()
             self._tasks.append(asyncio.create_task(self._worker.run()))
+            self._tasks[-1].add_done_callback(self._worker_ended)
         log.info("started", roles=list(self.roles), public=self.public_url, console=self.console_url)
+
+    def _worker_ended(self, task: asyncio.Task[None]) -> None:
+        """A worker that ends by itself is a bug: the process must not go on looking alive."""
+        if not task.cancelled() and task.exception() is not None:
+            log.error("worker_died", exc_info=task.exception())
+            self.failed.set()
 
     async def _test_carriers(self) -> tuple[Settings | None, str]:
         """Look-alikes for test keys, with a callback address of their own that never leaves the machine."""
         if self._shared_sandbox is not None or self.settings.sandbox:
             return None, ""
         if "worker" not in self.roles:
-            nowhere = "http://127.0.0.1:9"
-            return with_sandbox(self.settings, twilio_base=nowhere, wechat_base=nowhere, smtp_url="smtp://127.0.0.1:9"), ""
+            return nowhere(self.settings), ""
         app = build_callbacks_app(lambda: self.gateway.test_callbacks)
         base = await self._serve(app, 0, host="127.0.0.1")
-        draft = with_sandbox(self.settings, twilio_base="http://127.0.0.1:9", wechat_base="http://127.0.0.1:9", smtp_url="smtp://127.0.0.1:9")
+        draft = nowhere(self.settings)
         self._own_sandbox = Sandbox(sandbox_config(draft, public_url=base, phones_port=None))
         await self._own_sandbox.start()
         return sandboxed(self.settings, self._own_sandbox, base), base
 
     async def _serve(self, app: web.Application, port: int, *, host: str | None = None, share: bool = False) -> str:
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
-        await runner.setup()
-        self._runners.append(runner)
-        site = web.TCPSite(runner, host or self.settings.http_host, port, reuse_port=share or None, backlog=1024)
+        serving = runner(app)
+        await serving.setup()
+        self._runners.append(serving)
+        site = web.TCPSite(serving, host or self.settings.http_host, port, reuse_port=share or None, backlog=1024)
         await site.start()
-        name, real = runner.addresses[0][:2]
+        name, real = serving.addresses[0][:2]
         return local_url(name, real)
 
     async def stop(self) -> None:
         """Take nothing more in, finish what is under way, close everything."""
-        for runner in self._runners[:2]:
-            await runner.cleanup()
-        if hasattr(self, "_worker"):
+        for serving in self._public:
+            await serving.cleanup()
+        if self._worker is not None:
             self._worker.stop()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._tasks[-1]), GRACE_S)
+            await asyncio.wait(self._tasks[-1:], timeout=GRACE_S)
         if self._bounces is not None:
             await self._bounces.stop()
         for task in self._tasks:
@@ -116,9 +137,10 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._own_sandbox is not None:
             await self._own_sandbox.stop()
-        for runner in self._runners:
-            await runner.cleanup()
-        await self.gateway.close()
+        for serving in self._runners:
+            await serving.cleanup()
+        if self._gateway is not None:
+            await self._gateway.close()
         log.info("stopped")
 
 
@@ -128,3 +150,9 @@ def sandboxed(settings: Settings, sandbox: Sandbox, public_url: str) -> Settings
         settings, twilio_base=sandbox.twilio_base, wechat_base=sandbox.wechat_base, smtp_url=sandbox.smtp_url
     )
     return msgspec.structs.replace(changed, public_url=public_url)
+
+
+def nowhere(settings: Settings) -> Settings:
+    """Settings with all four channels, before their look-alikes have an address."""
+    nobody = "http://127.0.0.1:9"
+    return with_sandbox(settings, twilio_base=nobody, wechat_base=nobody, smtp_url="smtp://127.0.0.1:9")

@@ -19,9 +19,30 @@ import aiohttp
 import msgspec
 from redis.asyncio import Redis
 
+from gateway.content.words import Attachment, Rendered, WeChatTemplate
 from gateway.message import Attempt, Cost, Fault, Mode, Receipt
 from gateway.prompts import Prompt
-from gateway.routing.traits import Traits as Traits
+from gateway.routing.traits import Traits
+
+__all__ = [
+    "Absent",
+    "Accepted",
+    "Attachment",
+    "Callback",
+    "Channel",
+    "Deps",
+    "Forged",
+    "Inbound",
+    "Malformed",
+    "Outbound",
+    "Reading",
+    "Refused",
+    "Rendered",
+    "Reply",
+    "Traits",
+    "Unknown",
+    "WeChatTemplate",
+]
 
 
 class Deps(msgspec.Struct, frozen=True):
@@ -30,41 +51,6 @@ class Deps(msgspec.Struct, frozen=True):
     session: aiohttp.ClientSession
     redis: Redis
     clock: Callable[[], int]
-
-
-class WeChatTemplate(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A WeChat template message: `data` maps a field to its value, already rendered."""
-
-    template_id: str
-    data: dict[str, str]
-    url: str | None = None
-
-
-class Attachment(msgspec.Struct, frozen=True):
-    """A file that travels with an e-mail. `type` is a MIME type."""
-
-    name: str
-    type: str
-    data: bytes
-
-
-class Rendered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The words for one channel, final: the question, its instructions and links are already in them.
-
-    `text` is what SMS, WeChat free text and the text part of an e-mail carry; `speech` what voice reads, `asks` what it
-    says after the speech to ask for a key; `language` is BCP 47.
-    """
-
-    language: str
-    subject: str = ""
-    text: str = ""
-    html: str | None = None
-    speech: str = ""
-    asks: str = ""
-    thanks: str = ""
-    again: str = ""
-    wechat: WeChatTemplate | None = None
-    attachments: tuple[Attachment, ...] = ()
 
 
 class Outbound(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

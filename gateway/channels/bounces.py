@@ -9,6 +9,7 @@ Everything here comes from strangers: any bytes at all give a `BounceNews`, neve
 
 from __future__ import annotations
 
+import binascii
 import email
 import email.message
 import email.policy
@@ -24,7 +25,7 @@ from gateway.channels.smtp_faults import explain_dsn
 from gateway.channels.verp import REF_HEADER, VerpReader
 from gateway.message import AttemptStatus, Fault, Receipt
 
-_SIZE_MAX: Final = 1_000_000
+_SIZE_MAX: Final = 262_144  # a report stands before the original it returns
 _PARTS_MAX: Final = 200
 _RETURN_HEADERS: Final = ("X-Original-To", "Delivered-To", "Envelope-To", "To")
 _EMBEDDED_HEADERS: Final = (REF_HEADER, "Return-Path")
@@ -72,7 +73,10 @@ class _Report(msgspec.Struct, frozen=True):
 
 
 def parse(raw: bytes, read: VerpReader, now: int, envelope_to: Sequence[str] = ()) -> BounceNews:
-    """What this mail says. `envelope_to`: whom it was delivered to (SMTP's RCPT TO), where known; `now` in ms."""
+    """What this mail says. `envelope_to`: whom it was delivered to (SMTP's RCPT TO), where known; `now` in ms.
+
+    Takes under 5 ms for a real bounce, up to 0.3 s for one made to be slow: call it in a thread.
+    """
     try:
         return _parse(raw[:_SIZE_MAX], read, now, envelope_to)
     except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError) as bad:
@@ -90,6 +94,8 @@ def _parse(raw: bytes, read: VerpReader, now: int, envelope_to: Sequence[str]) -
         return _from_reports(reports, about, now)
     if (complaint := _complaint(mail, parts)) is not None:
         return _from_complaint(complaint, about, now)
+    if any(_is(part, "delivery-status") for part in mail.walk()):
+        return BounceNews(about=about, reason="no_bounce")  # somebody forwards a report; the detectors would read it
     if _is_auto_reply(mail):
         return BounceNews(auto_reply=True, about=about, reason="auto_reply")
     return _from_text(mail, parts, about, now)
@@ -242,7 +248,8 @@ def _blocks(part: _Mail) -> list[_Mail]:
     """The messages inside a part: header blocks of a report, the returned mail, the parts of a multipart."""
     payload = cast("object", part.get_payload())
     # The parser takes message/delivery-status apart, but neither its UTF-8 form (RFC 6533) nor one in base64.
-    if isinstance(payload, list) and not part.get_content_type().startswith("message/global-d"):
+    global_report = part.get_content_type() == "message/global-delivery-status"
+    if isinstance(payload, list) and not global_report and not _in_base64(part):
         return [cast("_Mail", block) for block in cast("list[object]", payload)]
     if _is(part, "delivery-status") or _is(part, "feedback-report"):
         blocks = re.split(r"\n\s*\n", _text(part).replace("\r\n", "\n"))
@@ -254,8 +261,13 @@ def _is(part: _Mail, kind: str) -> bool:
     return part.get_content_type() in (f"message/{kind}", f"message/global-{kind}")
 
 
+def _in_base64(part: _Mail) -> bool:
+    return str(part.get("Content-Transfer-Encoding", "")).strip().lower() == "base64"
+
+
 def _text(part: _Mail) -> str:
     payload = cast("object", part.get_payload(decode=not part.is_multipart()))
     if isinstance(payload, list):
-        return "\n\n".join(str(inner) for inner in cast("list[object]", payload))
+        text = "\n\n".join(str(inner) for inner in cast("list[object]", payload))
+        return binascii.a2b_base64(text).decode("utf-8", "replace") if _in_base64(part) else text
     return payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""

@@ -65,6 +65,8 @@ def build(words: Rendered, envelope: Envelope) -> Mail:
 
     Raises ValueError for an address, link or text that can't stand in a mail; the reason names no content.
     """
+    if _CONTROL.search(envelope.sender):
+        raise ValueError("the sender can't stand in a header")
     name, sender = parseaddr(envelope.sender)
     sender = ascii_address(sender)
     check_address(sender)
@@ -133,7 +135,6 @@ def _unsubscribe(url: str | None) -> list[str]:
 
 
 def _phrase(name: str) -> str:
-    name = _CONTROL.sub(" ", name).strip()
     if not name:
         return ""
     if not name.isascii() or "=?" in name or len(name) > _LINE - 10:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from twilio.twiml.voice_response import Gather, VoiceResponse
 
 from gateway.channels.base import Outbound
-from gateway.prompts import Prompt, digits_needed, read_key
+from gateway.prompts import digits_needed, opt_out_key, read_key
 from gateway.settings_types import Voice
 from gateway.text import clean
 
@@ -52,16 +52,6 @@ def _fallbacks(tag: str) -> Iterator[str]:
         if shorter in _SCRIPTS:
             yield _SCRIPTS[shorter]
         parts.pop()
-
-
-def opt_out_key(prompt: Prompt | None) -> str | None:
-    """The key that means "no more calls": 9, wherever the prompt leaves it free, else None."""
-    free = (
-        prompt is None
-        or prompt.kind in ("acknowledge", "yes_no")
-        or (prompt.kind == "choice" and len(prompt.options) < 9)
-    )
-    return "9" if free else None
 
 
 def url(out: Outbound, kind: str, reading: int | None = None) -> str:

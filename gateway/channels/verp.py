@@ -45,13 +45,15 @@ def read_verp(text: str, keys: Sequence[bytes]) -> tuple[str, str] | None:
     `keys`: the secret key, then the old one while it still verifies.
     """
     local = text.strip().strip("<>").rpartition("@")[0] or text.strip()
-    found = _TOKEN.fullmatch(local.removeprefix(PREFIX))
-    if found is None:
-        return None
-    message, attempt, tag = found.groups()
-    named = f"{message}.{attempt}"
-    ours = [hmac.compare_digest(_tag(named, key).encode(), tag.encode()) for key in keys]
-    return (message, attempt) if any(ours) else None
+    for given in (local, local.lower()):  # some mail systems fold local parts, and most ids have no capitals
+        found = _TOKEN.fullmatch(given.removeprefix(PREFIX))
+        if found is None:
+            continue
+        message, attempt, tag = found.groups()
+        ours = [hmac.compare_digest(_tag(f"{message}.{attempt}", key).encode(), tag.encode()) for key in keys]
+        if any(ours):
+            return message, attempt
+    return None
 
 
 def verp_reader(secret_key: bytes, secret_key_old: bytes | None = None) -> VerpReader:

@@ -33,12 +33,12 @@ from gateway.channels.base import (
     Unknown,
 )
 from gateway.channels.twilio_api import IDS, Account, code_in, cost_of, fault_for
-from gateway.channels.twiml import opt_out_key, voice_for
+from gateway.channels.twiml import voice_for
 from gateway.message import AnsweredBy, Attempt, AttemptStatus, Fault, Receipt
 from gateway.settings_types import Settings, TwilioSettings
 from gateway.text import clean
 
-__all__ = ["Voice", "opt_out_key", "voice_for"]
+__all__ = ["Voice", "voice_for"]
 
 _STATUS: Final[dict[str, AttemptStatus]] = {
     "queued": "accepted",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.channels.base import Rendered
 from gateway.content import layout
 from gateway.content.links import Links, Unfit, answer_url
 from gateway.content.phrases import Phrases
 from gateway.content.sources import Source
+from gateway.content.words import Rendered
 from gateway.prompts import Prompt, key_map
 
 _LONGEST_SUBJECT: Final = 78

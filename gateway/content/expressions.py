@@ -29,6 +29,7 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "gteq": operator.ge,
 }
 _NUMBERS: Final = (int, float)
+_LARGEST: Final = 10**15
 
 
 class TemplateError(Exception):
@@ -230,6 +231,8 @@ def _ordered(left: object, right: object) -> bool:
 
 def _literal(node: nodes.Const) -> Any:
     value = node.value
+    if isinstance(value, int | float) and abs(value) >= _LARGEST:
+        raise TemplateError(node.lineno, "A number is too long.", "Use at most 15 digits.")
     if value is None or isinstance(value, str | int | float):
         return value
     raise _refused(node, "only texts and numbers can stand here")

@@ -18,7 +18,7 @@ _NO_VALUES: Final = frozenset(("style", "srcdoc", "srcset", "content"))
 _FORBIDDEN_ELEMENT: Final = re.compile(r"<\s*(script|iframe|object|embed|base|svg|math)\b", re.IGNORECASE)
 _OPENING: Final = re.compile(r"<!--|<style\b|<[A-Za-z/!?]", re.IGNORECASE)
 _END_OF_TAG_PART: Final = re.compile(r"[\"'>]")
-_NAME_BEFORE_QUOTE: Final = re.compile(r"([^\s\"'<>/=]+)\s*=\s*$")
+_BEFORE_NAME: Final = re.compile(r"[\s\"'<>/=]")
 _CLOSING: Final[dict[State, re.Pattern[str]]] = {
     "double": re.compile('"'),
     "single": re.compile("'"),
@@ -80,8 +80,7 @@ class HtmlContext:
         if found[0] == ">":
             self.state = "style" if self._in_style else "text"
         else:
-            name = _NAME_BEFORE_QUOTE.search(self._tag)
-            self._attribute = name[1].lower() if name is not None else ""
+            self._attribute = _name_before_quote(self._tag)
             self.state, self._value_begun = "double" if found[0] == '"' else "single", False
         self._tag = ""
         return found.end()
@@ -104,3 +103,9 @@ class HtmlContext:
     def value_begins(self) -> None:
         """An expression was put out here."""
         self._value_begun = True
+
+
+def _name_before_quote(tag: str) -> str:
+    """The attribute whose quoted value begins after this part of a tag; empty when there is none."""
+    before = tag.rstrip()
+    return _BEFORE_NAME.split(before[:-1].rstrip())[-1].lower() if before.endswith("=") else ""

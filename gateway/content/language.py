@@ -34,12 +34,13 @@ __all__ = [
 
 MAX_SOURCE: Final = 65_536
 """The longest template text, in characters."""
+MAX_TAGS: Final = 500
+MAX_CODE: Final = 8192
+"""Characters inside all `{{ }}` and `{% %}` of a text together; parsing them is what takes time."""
 
 _PARSER: Final = Environment(autoescape=True, extensions=())
+_OPENING: Final = re.compile(r"\{[{%]")
 _RAW: Final = re.compile(r"\{%[-+]?\s*raw\b")
-_LONG_NUMBER: Final = re.compile(r"[\d_]{16}")
-_EXPRESSION: Final = re.compile(r"\{[{%].*?[%}]\}", re.DOTALL)
-_TRAILING: Final = re.compile(r"[ \t]+(?=\n)")
 _GAPS: Final = re.compile(r"\n{3,}")
 _CHECKING: Final = Reader("en", "UTC")
 
@@ -80,7 +81,7 @@ def compile_text(text: str, kind: Kind) -> Compiled:
     """Translate a text once. Raises TemplateError, with the line and a remedy, for all that isn't in the language."""
     if len(text) > MAX_SOURCE:
         raise TemplateError(1, f"The text is longer than {MAX_SOURCE} characters.", "Shorten it.")
-    _refuse_lexical(text)
+    _refuse_early(text)
     program = Program(kind)
     try:
         tree = _PARSER.parse(text)
@@ -108,20 +109,23 @@ def tidy(text: str, kind: Kind) -> str:
     if kind == "html":
         return text
     if "\n" in text:
-        text = _GAPS.sub("\n\n", _TRAILING.sub("", text))
+        text = _GAPS.sub("\n\n", "\n".join(line.rstrip(" ") for line in text.split("\n")))
     return text.strip()
 
 
-def _refuse_lexical(text: str) -> None:
-    """What the parser would swallow without leaving a node: raw blocks, and literals too long to read."""
+def _refuse_early(text: str) -> None:
+    """What the parser would swallow without leaving a node, raw blocks, and what would keep it busy for long."""
     raw = _RAW.search(text)
     if raw is not None:
         line = text.count("\n", 0, raw.start()) + 1
         raise TemplateError(line, "{% raw %} is not part of the template language.", "Leave it out.")
-    for expression in _EXPRESSION.finditer(text):
-        if _LONG_NUMBER.search(expression[0]):
-            line = text.count("\n", 0, expression.start()) + 1
-            raise TemplateError(line, "A number is too long.", "Use at most 15 digits.")
+    tags = code = 0
+    for opening in _OPENING.finditer(text):
+        end = text.find("}}" if opening[0] == "{{" else "%}", opening.end())
+        tags, code = tags + 1, code + (end if end >= 0 else len(text)) - opening.end()
+        if tags > MAX_TAGS or code > MAX_CODE:
+            line = text.count("\n", 0, opening.start()) + 1
+            raise TemplateError(line, "The text has too many or too long tags.", f"Use at most {MAX_TAGS} short ones.")
 
 
 def _sentence(message: str | None) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
 from urllib.parse import quote
 
 import msgspec
+
+UnfitCode = Literal["too_long", "no_template", "no_voice", "cannot_prompt"]
 
 
 class Links(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +22,7 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
 class Unfit(msgspec.Struct, frozen=True):
     """The channel can't carry the message: a code of the contract's skipped codes, and a sentence for people."""
 
-    code: str
+    code: UnfitCode
     text: str
 
 

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.channels.base import WeChatTemplate
 from gateway.content.content import Body, Template, problems
 from gateway.content.links import Links, Unfit
 from gateway.content.render import render
+from gateway.content.words import WeChatTemplate
 from gateway.text import segments
 
 CHANNELS: Final = ("sms", "email", "wechat", "voice")

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
-from gateway.channels.base import Rendered, WeChatTemplate
 from gateway.content.content import Body
 from gateway.content.email import email
 from gateway.content.language import DataError, TemplateError
@@ -20,13 +19,12 @@ from gateway.content.links import Links, Unfit
 from gateway.content.phrases import Phrases, keys_instruction, phrases, reply_instruction, stop_instruction
 from gateway.content.run import one_line
 from gateway.content.sources import Source, source
+from gateway.content.words import Rendered, WeChatTemplate
 from gateway.preferences.locales import chain
 from gateway.prompts import Prompt
 from gateway.text import segments
 
-__all__ = ["Links", "Unfit", "UnfitCode", "render"]
-
-UnfitCode = Literal["too_long", "no_template", "no_voice", "cannot_prompt"]
+__all__ = ["Links", "Unfit", "render"]
 
 MAX_SMS: Final = 1600
 """Twilio takes no longer body (error 21617)."""
@@ -141,7 +139,7 @@ def _text(job: Job, names: tuple[str, ...]) -> str | None:
     """The text for a text channel. Where there is HTML alone: the subject and a link to the whole."""
     found = job.texts.text(names, "sms")
     if found is not None:
-        if job.texts.attachments():
+        if job.texts.has_files:
             found += "\n" + job.phrases.page.files_line.format(link=job.links.message)
         return found
     return _behind_link(job) if job.texts.text(("html",), "html") else None

@@ -27,7 +27,6 @@ FILTER_STEPS: Final = 20
 
 MISSING: Final = object()
 
-_BREAKS: Final = re.compile(r"[\s\x85\u2028\u2029]*[\r\n\x0b\x0c\x85\u2028\u2029][\s\x85\u2028\u2029]*")
 _NO_BREAK_SPACES: Final = re.compile("[\u00a0\u202f]")
 _SAFE_URL: Final = re.compile(r"(https?://|mailto:|tel:)[^\s\"'<>]+", re.IGNORECASE)
 
@@ -82,7 +81,8 @@ class Run:
 
 def one_line(text: str) -> str:
     """The text on one line, without control characters: a run with a line break in it becomes one space."""
-    return text if text.isprintable() else clean(_BREAKS.sub(" ", text))
+    # str.splitlines knows every line break there is, and stays linear where a pattern of blanks would not.
+    return text if text.isprintable() else clean(" ".join(line.strip() for line in text.splitlines() if line.strip()))
 
 
 def _html(text: str) -> str:

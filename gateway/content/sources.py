@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from gateway.channels.base import Attachment, WeChatTemplate
-from gateway.content.content import Body, Content, LocaleParts, Template, Text, field_text
+from gateway.content.content import Body, Content, LocaleParts, Template, Text, WeChatContent, field_text
 from gateway.content.language import Kind, Reader, compile_text, tidy
+from gateway.content.words import Attachment, WeChatTemplate
 from gateway.preferences.locales import pick
 
 _GREEK: Final = re.compile(r"[\u0370-\u03ff\u1f00-\u1fff]")
@@ -51,6 +51,11 @@ class TemplateSource:
         fields = {field: self._line(field_text(value)) for field, value in parts.data.items()}
         return WeChatTemplate(parts.template_id, fields, self._line(parts.url) if parts.url else None)
 
+    @property
+    def has_files(self) -> bool:
+        """Templates carry no files."""
+        return False
+
     def attachments(self) -> tuple[Attachment, ...]:
         """Templates carry no files."""
         return ()
@@ -69,8 +74,7 @@ class ContentSource:
     def __init__(self, content: Content, names: Sequence[str], wanted: str | None, default: str) -> None:
         self._content = content
         self._wanted, self._default = wanted, default
-        main = next((text for text in (getattr(content, name, None) for name in names) if text), None)
-        self.language = self._language_of(main)
+        self.language = self._language_of(_main_text(content, names))
 
     def _language_of(self, text: Text | None) -> str:
         if isinstance(text, dict):
@@ -108,6 +112,11 @@ class ContentSource:
             given.template_id, {name: tidy(text or "", "line") for name, text in values.items()}, given.url
         )
 
+    @property
+    def has_files(self) -> bool:
+        """True when files go with the message."""
+        return bool(self._content.attachments)
+
     def attachments(self) -> tuple[Attachment, ...]:
         """The files that go with an e-mail."""
         return tuple(Attachment(one.name, one.type, base64.b64decode(one.data)) for one in self._content.attachments)
@@ -115,6 +124,15 @@ class ContentSource:
     def line(self, text: str, more: dict[str, str]) -> str:
         """Another template text on one line, with `more` as its data. Raises TemplateError and DataError."""
         return compile_text(text, "line").render(more, Reader(self.language, "UTC"))
+
+
+def _main_text(content: Content, names: Sequence[str]) -> Text | None:
+    """The text whose language is that of the message on a channel that takes the named parts."""
+    part = next((found for found in (getattr(content, name, None) for name in names) if found), None)
+    if not isinstance(part, WeChatContent):
+        return part
+    values = [value if isinstance(value, str) else value.value for value in part.data.values()]
+    return next((value for value in values if isinstance(value, dict)), None) or " ".join(map(str, values))
 
 
 def source(body: Body, names: Sequence[str], wanted: str | None, default: str, zone: str) -> Source:

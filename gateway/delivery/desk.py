@@ -16,10 +16,10 @@ from gateway.delivery.effects import Effects
 from gateway.delivery.pacing import Switchboard
 from gateway.message import Message, Mode, Verdict
 from gateway.routing.decide import apply, decide
-from gateway.routing.view import Next, View
 from gateway.routing.fallback import expire_leases
 from gateway.routing.policy import Category
 from gateway.routing.route import Rules
+from gateway.routing.view import Next, View
 from gateway.store.clock import Clock
 from gateway.store.customers import Customers
 from gateway.store.messages import Before, Loaded, Messages

@@ -13,7 +13,7 @@ from gateway.delivery.pacing import Post, Switchboard
 from gateway.message import LANES
 from gateway.store.clock import Clock
 from gateway.store.keys import PARTITIONS, WORKERS, partition
-from gateway.store.pipe import StoreUnavailable
+from gateway.store.pipe import StoreUnavailable, scored
 from gateway.store.scripts import Scripts
 
 EVERY_S: Final = 0.5
@@ -74,9 +74,8 @@ class Follower:
 
     async def trouble(self) -> str | None:
         """Why messages are not being worked on, for people; None when a worker has reported lately."""
-        newest = await self._scripts.urgent.send("ZRANGE", WORKERS, 0, 0, "REV", "WITHSCORES")
-        flat = [part for pair in newest for part in (pair if isinstance(pair, list) else [pair])]
-        if not flat:
+        newest = scored(await self._scripts.urgent.send("ZRANGE", WORKERS, 0, 0, "REV", "WITHSCORES"))
+        if not newest:
             return "No worker has reported yet; is a process with the role `worker` running?"
-        silent = self._clock.now() - int(float(flat[1]))
+        silent = self._clock.now() - int(newest[0][1])
         return None if silent < WORKER_SILENT_MS else f"No worker has reported for {silent // 1000} seconds."

@@ -6,7 +6,7 @@ written to at that address; else they stay with the person for somebody to read.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import structlog
@@ -16,9 +16,9 @@ from gateway.customer import ConsentEntry, Customer
 from gateway.delivery.desk import Desk
 from gateway.message import Message, Mode, Receipt, absorb
 from gateway.numbers import country_of
-from gateway.preferences.consent import closed_by
+from gateway.preferences.consent import LIFTED, closed_by
 from gateway.preferences.keywords import understand
-from gateway.prompts import Answer, Prompt, read_answer, read_key
+from gateway.prompts import Answer, Prompt, opt_out_key, read_answer, read_key
 from gateway.store.clock import Clock
 from gateway.store.customers import Customers
 from gateway.store.keys import Partition, digest, of_customer
@@ -98,31 +98,37 @@ class Inbox:
 
     async def _consent(self, inbound: Inbound) -> bool:
         """Opt-outs and opt-ins; True if it was one."""
-        kind = inbound.kind
-        if kind == "text":
-            word = understand(inbound.text, country=country_of(inbound.channel, inbound.sender), open_prompt=True)
-            kind = {"stop": "opt_out", "stop_all": "opt_out", "start": "opt_in"}.get(word.kind if word else "", "text")
-            everything = word is not None and word.kind == "stop_all"
-        else:
-            everything = False
+        kind, channel = await self._meant(inbound)
         if kind in ("opt_out", "unfollow"):
-            channel = "*" if everything else inbound.channel
-            await self._customers.withdraw(
-                inbound.channel, inbound.sender, [self._entry(inbound, channel, "withdrawn")]
-            )
+            entry = self._entry(inbound, channel, "*", "withdrawn")
+            await self._customers.withdraw(inbound.channel, inbound.sender, [entry])
             return True
         if kind in ("opt_in", "follow"):
             await self._lift(inbound)
             return True
         return False
 
-    def _entry(self, inbound: Inbound, channel: str, state: str, category: str = "*") -> ConsentEntry:
+    async def _meant(self, inbound: Inbound) -> tuple[str, str]:
+        """What an item asks for, and on which channel ("*": all)."""
+        if inbound.kind == "key" and inbound.message is not None:
+            loaded = await self._desk.messages.load(inbound.message)
+            ends = loaded is not None and inbound.text == opt_out_key(loaded.message.prompt)
+            return ("opt_out" if ends else "key"), inbound.channel
+        if inbound.kind != "text":
+            return inbound.kind, inbound.channel
+        word = understand(inbound.text, country=country_of(inbound.channel, inbound.sender), open_prompt=True)
+        meant = {"stop": "opt_out", "stop_all": "opt_out", "start": "opt_in"}.get(word.kind if word else "", "text")
+        return meant, "*" if word is not None and word.kind == "stop_all" else inbound.channel
+
+    def _entry(
+        self, inbound: Inbound, channel: str, category: str, state: Literal["granted", "withdrawn"]
+    ) -> ConsentEntry:
         way = {"text": "keyword", "key": "key_press"}.get(inbound.kind, inbound.kind)
         return ConsentEntry(
             channel=channel,
             category=category,
-            state="withdrawn" if state == "withdrawn" else "granted",
-            way=f"{inbound.channel}_{way}",
+            state=state,
+            way=("" if state == "withdrawn" else LIFTED) + f"{inbound.channel}_{way}",
             wording=inbound.text or inbound.kind,
             at=inbound.at or self._clock.now(),
             address=self._customers.address_key(inbound.sender),
@@ -136,7 +142,7 @@ class Inbox:
             found = await self._customers.load(owner)
             if found is not None:
                 closed.update(closed_by(found[0].consents, key))
-        entries = [self._entry(inbound, channel, "granted", category) for channel, category in sorted(closed)]
+        entries = [self._entry(inbound, channel, category, "granted") for channel, category in sorted(closed)]
         if entries:
             await self._customers.withdraw(inbound.channel, inbound.sender, entries)
 

@@ -20,8 +20,8 @@ from gateway.delivery.request import NewMessage, Problem, Rejected, check, promp
 from gateway.delivery.words import Words, in_window, pack
 from gateway.message import PENDING, Message, Mode, RouteStep
 from gateway.routing.decide import apply
-from gateway.routing.view import Next, due_at
 from gateway.routing.policy import Category
+from gateway.routing.view import Next, due_at
 from gateway.store.clock import Clock
 from gateway.store.customers import Customers
 from gateway.store.ids import new_id

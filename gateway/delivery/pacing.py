@@ -78,7 +78,7 @@ class Post:
         if self.breaker.shut(now):
             until = max(self.breaker.open_until, now + 200)
             return ChannelState(traits=self.channel.traits, shut="channel_down", until=until)
-        waits = dict(self.waits)
+        waits: dict[Lane, int] = dict(self.waits)
         if now < self.throttled_until:
             waits = {lane: max(self.throttled_until - now, waits.get(lane, 0)) for lane in LANES}
         return ChannelState(traits=self.channel.traits, waits=waits)

@@ -16,8 +16,8 @@ from gateway.delivery.pacing import Post, Switchboard
 from gateway.delivery.words import Words, in_window, unpack
 from gateway.message import Attempt, Fault, Message, Mode, Receipt, absorb
 from gateway.routing.decide import apply
-from gateway.routing.view import Next, Turn
 from gateway.routing.fallback import ABSENT_AFTER_MS, CALLBACK_GRACE_MS
+from gateway.routing.view import Next, Turn
 from gateway.store.clock import Clock
 
 LEASE_MARGIN_MS: Final = 5_000

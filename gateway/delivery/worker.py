@@ -7,6 +7,7 @@ of a second at most. Permits and rate tokens are taken before work is, so nothin
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
@@ -28,7 +29,7 @@ from gateway.store.pipe import StoreUnavailable
 from gateway.store.scripts import Scripts, Taken
 
 DECIDING_LEASE_MS: Final = 10_000
-SWEEP_S: Final = 0.25
+SWEEP_MS: Final = 250
 DECIDING_MOST: Final = 256
 TAKES_BEFORE_MORGUE: Final = 3
 TAKES_WITHOUT_A_TRACE: Final = 12
@@ -61,11 +62,15 @@ class Worker:
         self._reported = 0
         self._posts: dict[str, tuple[Switchboard, Post]] = {p.line: (b, p) for b in boards for p in b.posts.values()}
         self._rung: set[int] = set()
+        self._more: set[int] = set()
+        self._hungry: set[str] = set()
+        self._due: dict[int, int] = dict.fromkeys(range(PARTITIONS), 0)
+        self._swept = 0
+        self._first = 0
         self._wake = asyncio.Event()
         self._working: set[asyncio.Task[None]] = set()
-        self._stopping = False
         self._deciding = 0
-        self._first = 0
+        self._stopping = False
 
     async def run(self) -> None:
         """Work until `stop` is called; then finish what is under way."""
@@ -73,10 +78,8 @@ class Worker:
         try:
             while not self._stopping:
                 await self._once()
-                try:
-                    await asyncio.wait_for(self._wake.wait(), SWEEP_S)
-                except TimeoutError:
-                    self._rung = set(range(PARTITIONS))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), self._pause())
                 self._wake.clear()
         finally:
             listener.cancel()
@@ -89,39 +92,72 @@ class Worker:
         self._stopping = True
         self._wake.set()
 
+    def _pause(self) -> float:
+        """Seconds until something falls due or the next sweep."""
+        now = self._clock.now()
+        next_look = min(*self._due.values(), self._swept + SWEEP_MS)
+        return max(0.001, (next_look - now) / 1000)
+
     async def _once(self) -> None:
-        rung, self._rung = self._rung, set()
-        if not rung or abs(self._clock.skew()) > MOST_SKEW_MS:
+        now = self._clock.now()
+        sweep = now - self._swept >= SWEEP_MS
+        if abs(self._clock.skew()) > MOST_SKEW_MS:
+            self._swept = now
             return
+        rung, self._rung = self._rung | self._more, set()
+        self._more = set()
+        rung |= set(range(PARTITIONS)) if sweep else {n for n, due in self._due.items() if due <= now}
+        hungry, self._hungry = self._hungry, set()
         try:
-            await self._round(sorted(rung, key=lambda n: (n - self._first) % PARTITIONS))
+            await self._round(sorted(rung, key=lambda n: (n - self._first) % PARTITIONS), hungry, sweep=sweep)
             self._first = (self._first + 1) % PARTITIONS
-            if self._clock.now() - self._reported >= REPORT_MS:
-                self._reported = self._clock.now()
-                await self._report()
+            if sweep:
+                self._swept = now
+                await self._tell(now)
         except (StoreUnavailable, RedisError) as away:
             log.warning("redis_unavailable", error=str(away))
-            self._rung |= rung
+            self._swept = now
+            self._due = dict.fromkeys(range(PARTITIONS), now + SWEEP_MS)
 
-    async def _round(self, numbers: Sequence[int]) -> None:
-        granted = {line: list(await board.granted(post)) for line, (board, post) in self._posts.items()}
+    async def _tell(self, now: int) -> None:
+        if now - self._reported >= REPORT_MS:
+            self._reported = now
+            await self._report()
+
+    async def _round(self, numbers: Sequence[int], hungry: set[str], *, sweep: bool) -> None:
+        granted: dict[str, list[int]] = {}
+        for line, (board, post) in self._posts.items():
+            wanted = sweep or post.rate is None or line in hungry
+            granted[line] = list(await board.granted(post)) if wanted else [0, 0]
         for number in numbers:
-            room = DECIDING_MOST - self._deciding
-            due: dict[Lane, int] = {"critical": room, "normal": room // 2, "bulk": room // 4}
-            permits = {line: (total, rest, rest // 4) for line, (total, rest) in granted.items()}
-            haul = await self._scripts.take(number, DECIDING_LEASE_MS, due, permits)
-            self._clock.read(haul.now)
-            for taken in haul.items:
-                if taken.channel is not None:
-                    lane = self._start(number, taken)
-                    granted[taken.channel][0] -= 1
-                    granted[taken.channel][1] -= lane != "critical"
-                else:
-                    self._start(number, taken)
-            if len(haul.items) >= DECIDING_MOST // 4 or any(total <= 0 for total, _ in granted.values()):
-                self._rung.add(number)
+            if any(total > 0 for total, _ in granted.values()) or self._due[number] <= self._clock.now():
+                await self._take(number, granted)
+            else:
+                self._more.add(number)
         for line, (board, post) in self._posts.items():
             await board.give_back(post, granted[line][0])
+
+    async def _take(self, number: int, granted: dict[str, list[int]]) -> None:
+        """Take what one partition has ready, and start working on it."""
+        room = max(0, DECIDING_MOST - self._deciding)
+        due: dict[Lane, int] = {"critical": room, "normal": room // 2, "bulk": room // 4}
+        permits = {line: self._permit(max(0, total), max(0, rest)) for line, (total, rest) in granted.items()}
+        haul = await self._scripts.take(number, DECIDING_LEASE_MS, due, permits)
+        self._clock.read(haul.now)
+        self._due[number] = haul.next_due if haul.next_due is not None else haul.now + SWEEP_MS
+        for taken in haul.items:
+            lane = self._start(number, taken)
+            if taken.channel is not None:
+                granted[taken.channel][0] -= 1
+                granted[taken.channel][1] -= lane != "critical"
+        used_up = {line for line, (total, _, _) in permits.items() if total > 0 and granted[line][0] <= 0}
+        self._hungry |= used_up
+        if used_up or len(haul.items) >= room // 4:
+            self._more.add(number)
+
+    def _permit(self, total: int, rest: int) -> tuple[int, int, int]:
+        """A quarter of what isn't critical is kept for bulk; where that is less than one, every fourth round's one is."""
+        return total, rest, rest // 4 or int(rest > 0 and self._first % 4 == 0)
 
     def _start(self, number: int, taken: Taken) -> Lane:
         try:
@@ -140,14 +176,11 @@ class Worker:
             self._deciding -= 1
             if board is not None and post is not None:
                 board.ended(post, lane)
-                self._ring_again(number)
+            if self._more:
+                self._wake.set()
 
         task.add_done_callback(over)
         return lane
-
-    def _ring_again(self, number: int) -> None:
-        if number in self._rung:
-            self._wake.set()
 
     async def _work(self, number: int, taken: Taken, lane: Lane, post: Post | None) -> None:
         try:
@@ -189,10 +222,11 @@ class Worker:
                         self._hear(note)
             except (RedisError, OSError) as away:
                 log.warning("bell_lost", error=str(away))
-                await asyncio.sleep(SWEEP_S)
+                await asyncio.sleep(SWEEP_MS / 1000)
 
     def _hear(self, note: Mapping[str, Any]) -> None:
         if note["type"] == "message":
-            _, _, number = note["data"].decode().partition(":")
+            _lane, number, lines = note["data"].decode().split(":")
             self._rung.add(int(number))
+            self._hungry.update(lines.split(","))
             self._wake.set()

@@ -15,6 +15,8 @@ from gateway.customer import ConsentEntry
 
 Rule = Literal["asked", "opt_out", "opt_in"]
 ANY: Final = "*"
+LIFTED: Final = "lifted_by_"
+"""What the way of a grant begins with that only takes back a withdrawal (START, following again): it is no opt-in."""
 
 
 class Permission(msgspec.Struct, frozen=True):
@@ -74,7 +76,7 @@ def permission(
     binding, grant = _binding(entries, channel, category, address_key)
     if binding is not None:
         return Permission(allowed=False, code="opted_out", text=f"The customer has opted out of {_scope(binding)}.")
-    if grant is not None:
+    if grant is not None and not grant.way.startswith(LIFTED):
         return Permission(allowed=True, code="granted", text=f"The customer has agreed to {_scope(grant)}.")
     if rule == "opt_in":
         text = f"{category} needs the customer's consent on {channel}, and there is none."
@@ -127,7 +129,8 @@ def _in_force(
                 newest[scope] = entry
     grants = [entry for entry in newest.values() if entry.state == "granted"]
     withdrawn = [entry for entry in newest.values() if entry.state == "withdrawn"]
-    return [entry for entry in withdrawn if not any(lifts(grant, entry) for grant in grants)], grants
+    in_force = [entry for entry in withdrawn if not any(lifts(grant, entry) for grant in grants)]
+    return in_force, [grant for grant in grants if not grant.way.startswith(LIFTED)] or grants
 
 
 def _age(entry: ConsentEntry) -> tuple[int, str, str, str]:

@@ -19,7 +19,8 @@ class Plan:
         self.view = view
         self.message = view.message
         self.usable = usable
-        self.skipped = skipped
+        tried = {(a.channel, a.address) for a in view.message.attempts}
+        self.skipped = tuple(s for s in skipped if (s.channel, s.address) not in tried)
         self.deadline = deadline
         self.now = now
         self.steps = steps_of(view.message)

@@ -23,7 +23,7 @@ class SandboxConfig(Struct, kw_only=True):
     """What the look-alikes need to know; ports of 0 are picked by the system.
 
     ``public_url`` is the gateway's own base address for incoming texts, calls and WeChat pushes. ``bounce`` is where
-    delivery reports go. ``time_scale`` multiplies every simulated delay, ``patience`` the waiting for real visitors.
+    delivery reports go. ``lively`` people answer texts that ask for it. ``time_scale`` multiplies every simulated delay, ``patience`` the waiting for real visitors.
     """
 
     account_sid: str = "AC00000000000000000000000000sandbox"
@@ -53,6 +53,7 @@ class SandboxConfig(Struct, kw_only=True):
     devices: int = 10_000
     delays: Delays = field(default_factory=Delays)
     people: Sequence[Sample] = ()
+    lively: bool = False
     now: Callable[[], int] = wall_ms
 
 
@@ -65,6 +66,7 @@ class Sandbox:
         self.tasks = Tasks()
         self.world = World(self.clock, history=self.config.history, devices=self.config.devices)
         self.behaviour = Behaviour(seed=self.config.seed, delays=self.config.delays)
+        self.behaviour.lively = self.config.lively
         self.behaviour.listeners.append(lambda: self.world.changed(None))
         apply_samples(self.config.people, self.world, self.behaviour)
         self.twilio_base = self.wechat_base = self.smtp_url = self.phones_url = ""
@@ -128,10 +130,11 @@ class Sandbox:
         await self.tasks.idle()
 
     async def stop(self) -> None:
-        """Closes all ports and ends what is under way."""
+        """Closes all ports and ends what is under way, also after a start that failed half-way."""
         await self.tasks.stop()
-        if self._runners:
-            await self.mail.stop()
+        mail: Mailboxes | None = getattr(self, "mail", None)
+        if mail is not None:
+            await mail.stop()
         for runner in reversed(self._runners):
             await runner.cleanup()
         self._runners.clear()

@@ -60,13 +60,15 @@ class Manner(Struct, kw_only=True):
     """How an automatic person takes a call.
 
     ``keys``: what is pressed, one group per question, each after the question was heard in full. ``ring``: seconds
-    until the call is answered. ``detected``: what answering-machine detection says, when it errs.
+    until the call is answered. ``detected``: what answering-machine detection says, when it errs. ``reply``: what is
+    texted back to an SMS that asks for it, when the behaviour is ``lively``.
     """
 
     answer: Literal["human", "machine", "nobody", "busy", "failed"] = "human"
     keys: str = ""
     ring: float = 4.0
     detected: str = ""
+    reply: str = ""
 
 
 class Delays(Struct, kw_only=True):
@@ -74,6 +76,7 @@ class Delays(Struct, kw_only=True):
 
     answer: tuple[float, float] = (0.02, 0.15)
     receipt: tuple[float, float] = (0.5, 3.0)
+    reply: tuple[float, float] = (4.0, 20.0)
 
 
 class Behaviour:
@@ -82,6 +85,7 @@ class Behaviour:
     def __init__(self, *, seed: int = 0, delays: Delays | None = None) -> None:
         self.random = random.Random(seed)  # noqa: S311 - a reproducible simulation, not a secret
         self.delays = delays or Delays()
+        self.lively = False
         self.reorder = 0.0
         self.repeat = 0.0
         self.fates: dict[str, Fate] = {}

@@ -114,6 +114,9 @@ class News:
             return
         moment = format_datetime(datetime.fromtimestamp(self._exchange.clock.now() // 1000, UTC))
         params = params_of(record, self._exchange.account_sid)
+        if event == "initiated":
+            # The resource still says queued; only the event has this word.
+            params = [(name, "initiated" if name == "CallStatus" else value) for name, value in params]
         params += [("Timestamp", moment), ("CallbackSource", "call-progress-events")]
         params.append(("SequenceNumber", str(record.sequence)))
         record.sequence += 1

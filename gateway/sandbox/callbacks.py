@@ -83,7 +83,9 @@ class Callbacks:
                 return body
             if not overrides.retries(failure):
                 break
-        self._world.problem(carrier, f"Callback failed: {FAILURES.get(failure, failure)}, {address.partition('?')[0] or 'no address'}")
+        self._world.problem(
+            carrier, f"Callback failed: {FAILURES.get(failure, failure)}, {address.partition('?')[0] or 'no address'}"
+        )
         return None
 
     async def _try(self, url: str, params: Params, method: str, once: str, overrides: Overrides) -> tuple[str, str]:

@@ -186,7 +186,7 @@ def _sample(index: int) -> Sample:
         preferences={"channels": channels, "language": home.locale},
         consents=[_agreed("marketing")] if number % 3 == 0 else [],
         fates=fates,
-        manner=Manner(keys="1" if presses else "", ring=2.0 + number % 5),
+        manner=Manner(keys="1" if presses else "", ring=2.0 + number % 5, reply="1" if presses else ""),
         note=", ".join(notes),
     )
 

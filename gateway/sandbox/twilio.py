@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import aiohttp
@@ -12,6 +13,7 @@ from .callbacks import Callbacks
 from .clock import Clock, Tasks
 from .items import Text
 from .segments import segments
+from .sms_record import Sms
 from .twilio_calls import CallApi
 from .twilio_rest import API, Credentials, new_sid
 from .twilio_sms import SmsApi
@@ -53,8 +55,29 @@ class Twilio:
         self._behaviour = behaviour
         self._clock = clock
         self._account = account_sid
+        self._tasks = tasks
+        self._credentials = credentials
+        self.sms.on_arrival = self._arrived
         self.app = web.Application()
-        self.app.add_routes([*self.sms.routes(), *self.calls.routes()])
+        account = web.get(f"/{API}/Accounts/{{account}}.json", self._about)
+        self.app.add_routes([account, *self.sms.routes(), *self.calls.routes()])
+
+    async def _about(self, request: web.Request) -> web.Response:
+        """``GET Accounts/{sid}.json``: the harmless call by which credentials are tried."""
+        if (refusal := self._credentials.refuse(request)) is not None:
+            return refusal
+        return web.json_response({"sid": self._account, "friendly_name": "Sandbox", "status": "active", "type": "Full"})
+
+    def _arrived(self, message: Sms) -> None:
+        """A lively person answers a text that names the reply as a word of its own."""
+        reply = self._behaviour.manner(message.to).reply
+        hands_on = self._world.device("phone", message.to).hands_on
+        if self._behaviour.lively and reply and not hands_on and re.search(rf"\b{re.escape(reply)}\b", message.body):
+            self._tasks.start(self._reply_later(message, reply))
+
+    async def _reply_later(self, message: Sms, reply: str) -> None:
+        await self._clock.sleep(self._behaviour.draw(self._behaviour.delays.reply))
+        await self.send_inbound_sms(message.to, message.sender or self.number, reply)
 
     async def send_inbound_sms(self, sender: str, to: str, body: str) -> None:
         """A person texts the account's number; Twilio acts on STOP, START and HELP itself, then tells the webhook."""

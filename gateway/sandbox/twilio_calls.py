@@ -215,7 +215,6 @@ class CallApi:
         uri = f"/{API}/Accounts/{self.account_sid}/Calls/{record.sid}"
         return {
             "account_sid": self.account_sid,
-            "annotation": None,
             "answered_by": record.answered_by,
             "api_version": API,
             "caller_name": None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import OrderedDict, defaultdict
+from collections.abc import Callable
 from hashlib import sha256
 
 from aiohttp import web
@@ -45,6 +46,7 @@ class SmsApi:
         service_sender: str = "+15005550006",
     ) -> None:
         self.messages: OrderedDict[str, Sms] = OrderedDict()
+        self.on_arrival: Callable[[Sms], None] = lambda _: None
         self.stopped: set[tuple[str, str]] = set()
         self._world = world
         self._behaviour = behaviour
@@ -110,58 +112,61 @@ class SmsApi:
             service=service,
             callback=form.get("StatusCallback", ""),
         )
-        self._keep(message, message.to)
+        self._keep(message)
         digest = sha256(message.body.encode()).hexdigest()[:16]
         self._world.took(Carrier.SMS, message.callback.partition("#")[0] or f"{message.to} {digest}")
         return message
 
-    def _keep(self, message: Sms, number: str) -> None:
+    def _keep(self, message: Sms) -> None:
         self.messages[message.sid] = message
-        self._by_number[number].append(message.sid)
+        self._by_number[message.to].append(message.sid)
         if len(self.messages) > KEPT:
             self._remove(next(iter(self.messages.values())))
 
     def _remove(self, message: Sms) -> None:
         del self.messages[message.sid]
-        for number in {message.to, message.sender or ""}:
-            sids = self._by_number.get(number, [])
-            if message.sid in sids:
-                sids.remove(message.sid)
-            if not sids:
-                self._by_number.pop(number, None)
+        sids = self._by_number[message.to]
+        sids.remove(message.sid)
+        if not sids:
+            del self._by_number[message.to]
 
     async def _deliver(self, message: Sms, fate: Fate) -> None:
-        """From queued to its end; news may be swapped or repeated, as Twilio does not promise its order."""
+        """From queued to its end; news may be swapped or repeated, as Twilio does not promise its order.
+
+        A scheduled message waits here for ever: it can only be cancelled.
+        """
         await self._clock.sleep(self._behaviour.draw(self._behaviour.delays.receipt))
         if message.status not in ("queued", "accepted"):
             return
-        if message.sender is None:
-            message.sender = self._service_sender
+        message.sender = message.sender or self._service_sender
         told = self._behaviour.receipts(Carrier.SMS, fate)
         self._set(message, "sent")
-        final, code = ("undelivered", 30005) if fate is Fate.UNDELIVERED else ("delivered", None)
         text = Text(
-            id=message.sid, at=message.sent or 0, mine=False, other=message.sender, body=message.body, status="sent"
+            id=message.sid, at=message.updated, mine=False, other=message.sender, body=message.body, status="sent"
         )
-        if code is None and fate not in (Fate.NO_RECEIPT, Fate.UNKNOWN):
-            device = self._world.device("phone", message.to)
-            self._world.add(device, text)
+        if fate not in (Fate.NO_RECEIPT, Fate.UNDELIVERED):
+            self._world.add(self._world.device("phone", message.to), text)
+            self.on_arrival(message)
         if not told:
             return
-        sent = (news(message, self._account), str(uuid.uuid4()))
+        swap, sent = self._behaviour.chance(self._behaviour.reorder), news(message, self._account)
+        if not swap:
+            await self._tell(message, sent)
         await self._clock.sleep(self._behaviour.draw(self._behaviour.delays.receipt))
-        message.error_code = code
-        self._set(message, final)
-        text.status = final
+        message.error_code = 30005 if fate is Fate.UNDELIVERED else None
         message.price = f"-{0.0079 * segments(message.body):.4f}"
-        pieces = [sent, (news(message, self._account), str(uuid.uuid4()))]
-        if self._behaviour.chance(self._behaviour.reorder):
-            pieces.reverse()
-        for params, once in pieces:
-            for _ in range(2 if self._behaviour.chance(self._behaviour.repeat) else 1):
-                if message.callback:
-                    await self._callbacks.send(Carrier.SMS, message.callback, params, once=once)
+        self._set(message, "undelivered" if fate is Fate.UNDELIVERED else "delivered")
+        text.status = message.status
         self._world.changed(self._world.device("phone", message.to))
+        await self._tell(message, news(message, self._account))
+        if swap:
+            await self._tell(message, sent)
+
+    async def _tell(self, message: Sms, params: list[tuple[str, str]]) -> None:
+        once = str(uuid.uuid4())
+        for _ in range(2 if self._behaviour.chance(self._behaviour.repeat) else 1):
+            if message.callback:
+                await self._callbacks.send(Carrier.SMS, message.callback, params, once=once)
 
     def _set(self, message: Sms, status: str) -> None:
         message.status = status
@@ -178,7 +183,7 @@ class SmsApi:
         except ValueError:
             return error(20422)
         to, sender = request.query.get("To"), request.query.get("From")
-        sids = self._by_number.get(to or sender or "", []) if to or sender else list(self.messages)
+        sids = self._by_number.get(to, []) if to else list(self.messages)
         found = [self.messages[sid] for sid in reversed(sids)]
         # A message that is still queued has no date_sent yet; Twilio then compares the date of creation.
         chosen = [m for m in found if to in (None, m.to) and sender in (None, m.sender) and fits(m.sent or m.created)]

@@ -75,6 +75,7 @@ class WeChat:
                 web.post("/cgi-bin/message/template/send", self.template_send),
                 web.post("/cgi-bin/message/custom/send", self.custom_send),
                 web.post("/cgi-bin/qrcode/create", self.qrcode_create),
+                web.get("/cgi-bin/get_api_domain_ip", self.addresses),
             ]
         )
 
@@ -178,7 +179,7 @@ class WeChat:
     async def _deliver(self, openid: str, chat: Chat, fate: Fate) -> None:
         await self._clock.sleep(self._behaviour.draw(self._behaviour.delays.receipt))
         status = "failed:user block" if fate is Fate.UNDELIVERED else "success"
-        if fate not in (Fate.NO_RECEIPT, Fate.UNKNOWN, Fate.UNDELIVERED):
+        if fate not in (Fate.NO_RECEIPT, Fate.UNDELIVERED):
             chat.at, chat.status = self._clock.now(), "delivered"
             self._world.add(self._world.device("openid", openid), chat)
         if not self._behaviour.receipts(Carrier.WECHAT, fate):
@@ -231,6 +232,13 @@ class WeChat:
         if body["action_name"] == "QR_STR_SCENE":
             more["expire_seconds"] = body.get("expire_seconds", 60)
         return web.Response(text=json.dumps(more), content_type="text/plain")
+
+    async def addresses(self, request: web.Request) -> web.Response:
+        """``GET /cgi-bin/get_api_domain_ip``: the harmless call by which a token is tried."""
+        if (refusal := await self._gate(request)) is not None:
+            return refusal
+        code = self.tokens.fault(request.query.get("access_token", ""))
+        return answer(code) if code else web.Response(text='{"ip_list": ["127.0.0.1"]}', content_type="text/plain")
 
     # What people do on their phones.
 

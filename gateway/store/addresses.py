@@ -85,8 +85,8 @@ def in_force(entries: Sequence[ConsentEntry]) -> list[ConsentEntry]:
 
 
 def needs_proof(entries: Sequence[ConsentEntry], entry: ConsentEntry) -> bool:
-    """True when the entry would lift a withdrawal in force: over the API only with proof."""
-    return any(lifts(entry, withdrawal) for withdrawal in in_force(entries))
+    """True when the entry has no proof and would lift a withdrawal in force: nobody but the person may do that."""
+    return entry.proof is None and any(lifts(entry, withdrawal) for withdrawal in in_force(entries))
 
 
 class Addresses:
@@ -170,10 +170,10 @@ def _field(entry: ConsentEntry) -> str:
 def _facts(fields: Mapping[bytes, bytes], now: int) -> Facts:
     consents = [_ENTRY.decode(blob) for field, blob in fields.items() if field.startswith(b"c:")]
     health: dict[str, AddressHealth] = {}
-    for field in sorted(fields):
+    for field in sorted(fields, reverse=True):
         if not field.startswith(b"h:"):
             continue
-        # "suppressed" sorts after "suspect", so it wins while it is in force.
+        # "suppressed" comes after "suspect" here, so it wins while it is in force.
         channel, found = field.decode()[2:].rpartition(":")[0], _HEALTH.decode(fields[field])
         if channel not in health or found.until is None or found.until > now:
             health[channel] = found

@@ -215,9 +215,11 @@ class Records:
 
 
 def _absorbed(current: Customer, facts: Mapping[str, Facts]) -> Customer:
-    """The record with what is known of its addresses by now."""
+    """A copy of the record, free to be changed, with what is known of its addresses by now."""
     said = [entry for found in facts.values() for entry in found.consents]
-    return msgspec.structs.replace(current, consents=compacted([*current.consents, *news(current.consents, said)]))
+    copy = _STATE.decode(msgspec.msgpack.encode(current))
+    copy.consents = compacted([*current.consents, *news(current.consents, said)])
+    return copy
 
 
 def _settled(

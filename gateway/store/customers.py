@@ -132,7 +132,7 @@ class Customers(Records):
         """Store the withdrawals outside of the record; the addresses they were stored with."""
         # Wording and proof can name the person, so they don't outlive the record.
         kept = [
-            msgspec.structs.replace(entry, wording="", proof=None)
+            msgspec.structs.replace(entry, wording="(erased)", proof=None)
             for entry in in_force(current.consents)
             if entry.address is None and entry.way != OWNERS_WAY
         ]

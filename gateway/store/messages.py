@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from redis.asyncio import Redis
 
 from gateway.message import Message, Mode
-from gateway.routing.view import Next
 from gateway.routing.policy import Category
+from gateway.routing.view import Next
 from gateway.store.clock import Clock
 from gateway.store.ids import place_of
 from gateway.store.keys import Partition, line_name, of_customer
+from gateway.store.pipe import scored
 from gateway.store.scripts import Change, Outcome, Scripts, Taken
 
 DAY_MS: Final = 86_400_000
@@ -84,8 +85,7 @@ class Messages:
         at = of_customer(message.customer)
         key = at.cap(message.mode, message.customer, message.category)
         found = await self._scripts.urgent.send("ZRANGE", key, 0, -1, "WITHSCORES")
-        uses = {m.decode(): int(float(t)) for m, t in _pairs(found)}
-        return tuple(t for m, t in uses.items() if m != message.id)
+        return tuple(int(at) for member, at in scored(found) if member != message.id)
 
     async def accept(self, message: Message, following: Next, body: bytes, *, claims: bool) -> Outcome:
         """Store a new message; "exists" when its id is there already."""
@@ -223,9 +223,3 @@ def decode_taken(taken: Taken) -> Message:
 
 def _text(value: bytes | None) -> str:
     return "" if value is None else value.decode()
-
-
-def _pairs(flat: list[Any]) -> list[tuple[Any, Any]]:
-    if flat and isinstance(flat[0], list | tuple):
-        return [(a, b) for a, b in flat]
-    return list(zip(flat[::2], flat[1::2], strict=True))

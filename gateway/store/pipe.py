@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -79,7 +79,9 @@ class Pipe:
     async def _execute(self, commands: list[Command]) -> list[Any]:
         async with self._client.pipeline(transaction=False) as pipe:
             for command in commands:
-                pipe.execute_command(*command)
+                # Without this redis-py turns the answer of SET … GET into a boolean.
+                options = {"get": True} if command[0] == "SET" and "GET" in command else {}
+                pipe.execute_command(*command, **options)
             answers: list[Any] = await pipe.execute(raise_on_error=False)
         for i, answer in enumerate(answers):
             if isinstance(answer, NoScriptError):
@@ -102,3 +104,11 @@ def _fail(future: asyncio.Future[Any], error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
         future.exception()
+
+
+def scored(answer: list[Any]) -> list[tuple[str, float]]:
+    """Members and scores of a sorted set, whichever protocol version they came by (pairs in RESP3, flat in RESP2)."""
+    flat: list[Any] = []
+    for part in answer:
+        flat += cast("list[Any]", part) if isinstance(part, list) else [part]
+    return [(member.decode(), float(score)) for member, score in zip(flat[::2], flat[1::2], strict=True)]

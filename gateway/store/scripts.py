@@ -18,7 +18,20 @@ from gateway.message import LANES, Lane
 from gateway.store.keys import Partition, partition
 from gateway.store.pipe import Pipe, StoreUnavailable
 
-NAMES: Final = ("accept", "take", "begin", "commit", "flag", "note", "settle", "tokens", "customer", "rouse", "bury")
+NAMES: Final = (
+    "accept",
+    "take",
+    "begin",
+    "commit",
+    "flag",
+    "note",
+    "settle",
+    "tokens",
+    "customer",
+    "rouse",
+    "bury",
+    "exhume",
+)
 ONE_WRITE: Final = "#!lua flags=allow-oom\n"
 """Everything but what lets new things in must go on when memory is full, or nothing could ever end."""
 
@@ -106,7 +119,7 @@ class Scripts:
             body,
             change.lane,
             _text(change.wake),
-            _bell(at, change.lane),
+            _bell(at, change),
             change.event,
             " ".join(change.counters),
             " ".join(change.index),
@@ -130,7 +143,7 @@ class Scripts:
             version,
             change.state,
             _text(change.wake),
-            _bell(at, change.lane),
+            _bell(at, change),
             change.event,
             " ".join(change.counters),
             " ".join(change.index),
@@ -190,10 +203,12 @@ class Scripts:
         at = partition(number)
         keys = [at.agenda(lane) for lane in LANES] + [at.line(channel, lane) for channel in permits for lane in LANES]
         args = [at.prefix, lease, *(due.get(lane, 0) for lane in LANES), *(n for p in permits.values() for n in p)]
-        now, soonest, items = await self._run("take", keys, args, urgent=True)
-        names: list[str | None] = [None, None, None, *(channel for channel in permits for _ in LANES)]
+        answer = await self._run("take", keys, args, urgent=True)
+        now, soonest = answer[:2]
+        items: list[list[Any]] = answer[2]
+        names: list[str | None] = [None, None, None, *(channel for channel in permits for _lane in LANES)]
         found = tuple(
-            Taken(m.decode(), int(v), s, sup.decode(), can.decode(), int(t), names[i - 1])
+            Taken(m.decode(), int(v), s, sup.decode(), can.decode(), int(t), names[int(i) - 1])
             for i, m, v, s, sup, can, t in items
         )
         return Haul(int(now), None if soonest == -1 else int(soonest), found)
@@ -205,7 +220,7 @@ class Scripts:
     async def note(self, at: Partition, item: str, state: bytes, keep: int) -> Outcome:
         """Keep something that came in, once; `keep`: how long a repeat is recognised, ms."""
         keys = [at.seen(item), at.member(f"i:{item}"), at.agenda("critical")]
-        return (await self._run("note", keys, [item, state, keep, _bell(at, "critical")], urgent=True))[0].decode()
+        return (await self._run("note", keys, [item, state, keep, f"critical:{at.number}:"], urgent=True))[0].decode()
 
     async def settle(self, at: Partition, member: str, state: bytes, keep: int) -> None:
         """An inbound item has been worked off; its record stays for `keep` ms."""
@@ -228,6 +243,12 @@ class Scripts:
         """Put a record that nobody can work off into the morgue."""
         await self._run("bury", [at.member(member), at.agenda(lane), at.morgue], [member, reason], urgent=True)
 
+    async def exhume(self, at: Partition, member: str, *, retry: bool) -> Outcome:
+        """Take a record out of the morgue, back to work or away for good; "gone": it wasn't there."""
+        lane = (await self.pipe.send("HGET", at.member(member), "l") or b"critical").decode()
+        keys = [at.member(member), at.agenda(lane), at.morgue]
+        return (await self._run("exhume", keys, [member, "retry" if retry else "discard"]))[0].decode()
+
     async def rouse(self, at: Partition, channel: str, lane: Lane, first: int, last: int) -> int:
         """Wake the members of a line between two ranks; how many there were."""
         return int((await self._run("rouse", [at.line(channel, lane), at.agenda(lane)], [first, last], urgent=True))[0])
@@ -242,8 +263,10 @@ def _text(value: int | None) -> str | int:
     return "" if value is None else value
 
 
-def _bell(at: Partition, lane: Lane) -> str:
-    return f"{lane}:{at.number}"
+def _bell(at: Partition, change: Change) -> str:
+    """What is rung: the lane, the partition, and whose lines were joined."""
+    lines = (key.split(":")[2] for key, score in change.places.items() if score is not None)
+    return f"{change.lane}:{at.number}:{','.join(lines)}"
 
 
 def _thread(at: Partition, change: Change) -> str:

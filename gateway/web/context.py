@@ -12,14 +12,15 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from gateway.channels.base import Callback, Rendered, Reply
+from gateway.channels.base import Rendered
+from gateway.links import Links
 from gateway.message import Lane, Level, Message
 from gateway.settings import Settings
 from gateway.store.clock import Clock
 from gateway.store.scripts import Scripts
-from gateway.web.links import Links
 
 if TYPE_CHECKING:
+    from gateway.delivery.callbacks import Callbacks
     from gateway.delivery.intake import Intake
     from gateway.delivery.people import People
     from gateway.delivery.receipts import Receipts
@@ -103,6 +104,7 @@ class Gateway(Protocol):
     people: People
     templates: Templates
     registry: CollectorRegistry
+    callbacks: Callbacks
 
     @property
     def board(self) -> ChannelBoard:
@@ -112,14 +114,6 @@ class Gateway(Protocol):
     @property
     def pages(self) -> Pages:
         """What stands behind the public links."""
-        ...
-
-    def has_channel(self, name: str) -> bool:
-        """Whether callbacks of that channel have a reader."""
-        ...
-
-    async def handle(self, channel: str, callback: Callback) -> Reply:
-        """Take in a provider's callback. Raises Forged or Malformed."""
         ...
 
     async def trouble(self) -> str | None:

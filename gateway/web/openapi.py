@@ -41,7 +41,7 @@ def document(operations: Sequence[Operation], server: str) -> dict[str, Any]:
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schema_of, components)
     paths |= _health_paths()
-    return {
+    made: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": "Omnichannel customer messaging gateway",
@@ -64,6 +64,8 @@ def document(operations: Sequence[Operation], server: str) -> dict[str, Any]:
             },
         },
     }
+    # Through JSON and back, so that defaults are the lists and objects they will be read as.
+    return msgspec.json.decode(msgspec.json.encode(made), type=dict[str, Any])
 
 
 def _types(operations: Sequence[Operation]) -> list[Any]:

@@ -12,7 +12,7 @@ from msgspec import Meta
 from gateway.store.api_keys import ApiKey, Scope
 from gateway.store.idempotency import Fresh, Resume
 from gateway.web.context import Gateway
-from gateway.web.json_body import LIMIT
+from gateway.web.json_body import LIMIT, SECONDS
 
 Body = TypeVar("Body")
 Query = TypeVar("Query")
@@ -27,9 +27,7 @@ class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Parameters of a list."""
 
     limit: Annotated[int, Meta(ge=1, le=500, description="How many entries at most.")] = 50
-    cursor: Annotated[
-        str | None, Meta(max_length=512, description="`next` of the page before; new entries never move it.")
-    ] = None
+    cursor: Annotated[str, Meta(max_length=512, description="`next` of the page before.")] | None = None
 
 
 class Call(Generic[Body, Query]):
@@ -78,9 +76,10 @@ class Raw(msgspec.Struct, frozen=True):
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path.
 
-    `body`: the type it is converted to; Raw: the handler reads it. `answers`: type by status (None: no body).
-    `creates`: takes an Idempotency-Key. `keeps_answer`: the first 2xx answer is stored for repeats. `live_only`: changes customers, which keys of other
-    modes can't. `refuses`: statuses beyond those that follow from the rest. `example`: a body that works on sample data.
+    `body`: the type it is converted to; Raw: the handler reads it. `limit` (bytes) and `seconds` bound its reading.
+    `answers`: type by status (None: no body). `creates`: takes an Idempotency-Key. `keeps_answer`: the first 2xx answer
+    is stored for repeats. `live_only`: changes customers, which keys of other modes can't. `refuses`: statuses beyond
+    those that follow from the rest. `example…`: a request that works on the sample data.
     """
 
     method: Method
@@ -94,6 +93,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     query: Any = NoQuery
     body: Any = None
     limit: int = LIMIT
+    seconds: float = SECONDS
     answers: Mapping[int, Any]
     answer_headers: Mapping[str, str] = {}
     refuses: tuple[int, ...] = ()

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import email
-import email.policy
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,57 +20,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from gateway.channels.base import (
-    Accepted,
-    Attachment,
-    Callback,
-    Channel,
-    Malformed,
-    Outbound,
-    Refused,
-    Rendered,
-    Unknown,
-)
-from gateway.channels.email import EmailChannel
+from gateway.channels.base import Accepted, Attachment, Callback, Channel, Malformed, Refused, Unknown
 from gateway.channels.verp import read_verp
 from gateway.message import Attempt, Fault
-from gateway.settings_types import Secret, SmtpSettings
-from tests.scripted_relay import DROP, HANG, Relay, serving
+from gateway.settings_types import Secret
+from tests.support.email_bench import KEY, NOW, WORDS, Bench, outbound, parsed
+from tests.support.smtp_relay import DROP, HANG
 
-NOW = 1_795_327_932_000
-KEY = b"k" * 32
 FAR = datetime(2120, 1, 1, tzinfo=UTC)
-WORDS = Rendered(language="el", subject="Διακοπή ρεύματος", text="Καλημέρα\n.\nτέλος", html="<p>Καλημέρα</p>")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> int:
-        return self.now
-
-
-class Bench:
-    """One relay and the channels that use it."""
-
-    def __init__(self, stack: AsyncExitStack) -> None:
-        self.clock = Clock()
-        self._stack = stack
-
-    async def relay(self, **how: Any) -> Relay:
-        return await self._stack.enter_async_context(serving(Relay(**how)))
-
-    def channel(self, port: int, *, timeout: float = 5.0, concurrency: int = 8, **smtp: Any) -> EmailChannel:
-        given: dict[str, Any] = {
-            "starttls": "never",
-            "email_from": "Acme <no-reply@acme.example>",
-            "bounce_domain": "b.acme.example",
-        }
-        relay = SmtpSettings(host="127.0.0.1", port=port, from_address="no-reply@acme.example", **(given | smtp))
-        made = EmailChannel(relay, secret_key=KEY, clock=self.clock, timeout=timeout, concurrency=concurrency)
-        self._stack.push_async_callback(made.close)
-        return made
 
 
 @pytest.fixture
@@ -86,26 +40,6 @@ async def bench() -> AsyncIterator[Bench]:
 def logs() -> Iterator[list[Any]]:
     with structlog.testing.capture_logs() as entries:
         yield cast("list[Any]", entries)
-
-
-def outbound(**changes: Any) -> Outbound:
-    made = Outbound(
-        message="00m-1",
-        attempt="a1",
-        mode="live",
-        round=1,
-        token="tok-00m-1-email-1",
-        to="maria@example.org",
-        category="service",
-        words=WORDS,
-        valid_for=3600,
-        callback_base="https://gw.example",
-    )
-    return msgspec.structs.replace(made, **changes)
-
-
-def parsed(data: bytes) -> EmailMessage:
-    return email.message_from_bytes(data, policy=email.policy.default)
 
 
 async def test_mail_is_taken_whole(bench: Bench) -> None:
@@ -310,85 +244,6 @@ async def test_bad_addresses_and_texts_never_reach_the_wire(bench: Bench) -> Non
         assert isinstance(result, Refused)
         assert result.fault is Fault.CONTENT_REFUSED
     assert relay.connections == 0
-
-
-async def test_twenty_at_once_share_the_allowed_connections(bench: Bench) -> None:
-    relay = await bench.relay()
-    channel = bench.channel(relay.port, concurrency=4)
-    sends = [channel.send(outbound(to=f"p{n}@example.org", token=f"t{n}")) for n in range(20)]
-    results = await asyncio.gather(*sends)
-    assert [cast("Accepted", result).provider_id for result in results] == [f"<t{n}@acme.example>" for n in range(20)]
-    got = {mail.recipient: parsed(mail.data)["message-id"] for mail in relay.mails}
-    assert got == {f"p{n}@example.org": f"<t{n}@acme.example>" for n in range(20)}
-    assert relay.connections <= 4
-    assert 1 < relay.busiest <= 4
-
-
-async def test_cancelled_before_the_text_leaves_no_line_out_of_step(bench: Bench) -> None:
-    relay = await bench.relay()
-    channel = bench.channel(relay.port, concurrency=1)
-    assert isinstance(await channel.send(outbound()), Accepted)
-    relay.script["rcpt"].append(HANG)
-    doomed = asyncio.create_task(channel.send(outbound()))
-    async with asyncio.timeout(5):
-        await relay.hanging.wait()
-    doomed.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await doomed
-    result = await channel.send(outbound(token="after"))
-    assert result == Accepted(provider_id="<after@acme.example>", status="sent")
-    assert relay.connections == 2
-
-
-async def test_cancelled_after_the_final_dot_still_ends_the_dialogue(bench: Bench) -> None:
-    relay = await bench.relay()
-    relay.script["data"].append(HANG)
-    channel = bench.channel(relay.port, concurrency=1, timeout=5.0)
-    doomed = asyncio.create_task(channel.send(outbound()))
-    await relay.until_taken(1)
-    doomed.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await doomed
-    waiting = asyncio.create_task(channel.send(outbound(token="after")))
-    relay.release.set()
-    assert await waiting == Accepted(provider_id="<after@acme.example>", status="sent")
-
-
-async def test_connections_are_probed_and_renewed(bench: Bench) -> None:
-    relay = await bench.relay()
-    channel = bench.channel(relay.port, concurrency=1)
-    await channel.send(outbound())
-    bench.clock.now += 29_000
-    await channel.send(outbound())
-    assert (relay.connections, relay.probes) == (1, 0)
-    bench.clock.now += 31_000
-    await channel.send(outbound())
-    assert (relay.connections, relay.probes) == (1, 1)
-    bench.clock.now += 241_000
-    await channel.send(outbound())
-    assert relay.connections == 2
-    for _ in range(100):
-        await channel.send(outbound())
-    assert relay.connections == 3
-
-
-async def test_connection_closed_by_the_relay_costs_no_mail(bench: Bench) -> None:
-    relay = await bench.relay()
-    channel = bench.channel(relay.port, concurrency=2)
-    await asyncio.gather(channel.send(outbound()), channel.send(outbound()))
-    relay.hang_up()
-    assert isinstance(await channel.send(outbound()), Accepted)
-    relay.script["mail"].append(DROP)
-    assert isinstance(await channel.send(outbound()), Accepted), "an old connection died under MAIL"
-
-
-async def test_refused_envelope_is_cleared_before_the_next(bench: Bench) -> None:
-    relay = await bench.relay()
-    channel = bench.channel(relay.port, concurrency=1)
-    relay.script["rcpt"].append("550 5.1.1 unknown")
-    await channel.send(outbound())
-    await channel.send(outbound())
-    assert (relay.connections, relay.resets, len(relay.mails)) == (1, 1, 1)
 
 
 async def test_smtp_can_neither_be_asked_nor_called_by(bench: Bench) -> None:

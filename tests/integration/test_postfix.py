@@ -20,7 +20,7 @@ from gateway.channels.email import EmailChannel
 from gateway.channels.verp import verp_reader, verp_token
 from gateway.message import Fault
 from gateway.settings_types import SmtpSettings
-from tests.scripted_relay import Relay, serving
+from tests.support.smtp_relay import Relay, serving
 
 NOW = 1_795_327_932_000
 KEY = b"k" * 32

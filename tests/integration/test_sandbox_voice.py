@@ -58,7 +58,7 @@ async def test_a_person_answers_hears_it_all_and_presses_one() -> None:
         hook.answers["/gather"] = lambda _: "<Response><Say>Thank you.</Say></Response>"
         sid = await ring(box, hook)
         await box.idle()
-        assert statuses(hook) == ["queued", "ringing", "in-progress", "completed"]
+        assert statuses(hook) == ["initiated", "ringing", "in-progress", "completed"]
         assert [heard.form["SequenceNumber"] for heard in hook.on("/status")] == ["0", "1", "2", "3"]
         last = hook.on("/status")[-1].form
         assert (last["SipResponseCode"], int(last["CallDuration"]) >= 1, last["CallSid"]) == ("200", True, sid)
@@ -96,7 +96,7 @@ async def test_calls_that_nobody_takes(fate: Fate, ending: str, sip: str) -> Non
         box.behaviour.fates[PHONE] = fate
         await ring(box, hook)
         await box.idle()
-        assert statuses(hook) == ["queued", "ringing", ending]
+        assert statuses(hook) == ["initiated", "ringing", ending]
         assert hook.on("/status")[-1].form["SipResponseCode"] == sip
         assert hook.on("/status")[-1].form["CallDuration"] == "0"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any
@@ -12,12 +13,15 @@ from redis.asyncio import Redis
 from gateway.store.pipe import Pipe
 from gateway.store.scripts import Scripts
 
+Start = Callable[[int, Scripts, Scripts], Awaitable[Sequence[Coroutine[Any, Any, Any]]]]
+
 
 class _Gate(Pipe):
     """The real pipe, whose commands wait until they are let through one by one."""
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis, inner: Pipe) -> None:
         super().__init__(client)
+        self._inner = inner
         self.waiting: deque[asyncio.Event] = deque()
         self.stirred = asyncio.Event()
         self.answered = asyncio.Event()
@@ -28,15 +32,18 @@ class _Gate(Pipe):
         self.stirred.set()
         await turn.wait()
         try:
-            return await super().send(*command, size=size)
+            return await self._inner.send(*command, size=size)
         finally:
             self.answered.set()
+
+    async def close(self) -> None:
+        await self._inner.close()
 
 
 def gated(client: Redis) -> tuple[Scripts, _Gate]:
     """Scripts whose every command passes a gate."""
-    scripts, gate = Scripts(client), _Gate(client)
-    gate._sources = scripts.pipe._sources
+    scripts = Scripts(client)
+    gate = _Gate(client, scripts.pipe)
     scripts.pipe = gate
     return scripts, gate
 
@@ -64,15 +71,19 @@ async def _play(gates: Sequence[_Gate], tasks: Sequence[asyncio.Task[Any]], path
 
 
 async def interleavings(
-    client: Redis, start: Callable[[int, Scripts, Scripts], Awaitable[Sequence[Coroutine[Any, Any, Any]]]]
+    client: Redis, start: Start, *, sample: int | None = None
 ) -> AsyncIterator[tuple[int, list[Any]]]:
     """Play every interleaving of two coroutines; `start(run, first, second)` makes both anew for each run.
 
-    Yields the run's number and what the two returned (exceptions included).
+    Yields the run's number and what the two returned (exceptions included). `sample`: only so many, drawn at random
+    (always the same), where there are too many of them.
     """
+    dice = random.Random(1)
     path: list[int] = []
     run = 0
     while True:
+        if sample is not None:
+            path = [dice.randrange(2) for _ in range(64)]
         (first, one), (second, two) = gated(client), gated(client)
         gates = (one, two)
         tasks: list[asyncio.Task[Any]] = []
@@ -86,6 +97,10 @@ async def interleavings(
             await scripts.close()
         yield run, results
         run += 1
+        if sample is not None:
+            if run == sample:
+                return
+            continue
         # The next path: the last choice that was the first of two becomes the second, what follows is open again.
         while choices and choices[-1] == 1:
             choices.pop()

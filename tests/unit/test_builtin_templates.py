@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway.channels.base import Rendered
 from gateway.content import files
 from gateway.content.check import check_folder
 from gateway.content.content import Body, LocaleParts, Template, problems, template_problems
@@ -13,7 +14,6 @@ from gateway.content.links import Links
 from gateway.content.phrases import languages, phrases
 from gateway.content.preview import preview
 from gateway.content.render import render
-from gateway.channels.base import Rendered
 from gateway.prompts import Option, Prompt
 from gateway.text import segments
 
@@ -204,7 +204,13 @@ def test_templates_are_checked_when_saved() -> None:
             }
         )
     )
-    assert set(found) == {"/locales/en", "/locales/en/subject", "/locales/xx-english", "/locales/el/text", "/locales/el/html"}
+    assert set(found) == {
+        "/locales/en",
+        "/locales/en/subject",
+        "/locales/xx-english",
+        "/locales/el/text",
+        "/locales/el/html",
+    }
 
 
 def test_preview_shows_every_channel_with_segments() -> None:

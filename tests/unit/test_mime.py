@@ -142,6 +142,7 @@ def test_unsubscribe_link_is_never_broken(length: int) -> None:
         {"to": ""},
         {"to": "a\x00@b.example"},
         {"sender": "Acme <no-reply>"},
+        {"sender": '"Ac\r\nBcc: x" <no-reply@acme.example>'},
         {"sender": "Ac\r\nBcc: x@y.example <no-reply@acme.example>"},
         {"unsubscribe_url": "https://a.example/\r\nBcc: c@d.example"},
         {"unsubscribe_url": "https://a.example/>, <mailto:x@y.example"},
@@ -156,8 +157,6 @@ def test_dangerous_values_are_refused(changes: dict[str, Any]) -> None:
 
 
 def test_control_characters_become_blanks() -> None:
-    mail = built(msgspec.structs.replace(ENVELOPE, sender='"Ac\r\nBcc: x\x00me" <no-reply@acme.example>'))
-    assert parsed(mail)["bcc"] is None
     hostile = built(subject="Hi\r\nBcc: x@y.example\r\n\r\nbody", language="en\r\nBcc: x@y.example")
     assert parsed(hostile)["bcc"] is None
     assert parsed(hostile)["subject"] == "Hi Bcc: x@y.example body"
@@ -235,6 +234,8 @@ def test_return_paths() -> None:
     assert len(path.partition("@")[0]) <= 64
     assert read_verp(path, [key]) == read_verp(f"<{path}>", [old, key]) == ("00m_1-Xy", "a1")
     assert read_verp(verp_token("00m_1-Xy", "a1", old), [key, old]) == ("00m_1-Xy", "a1")
+    folded = verp_address("m0a1", "a1", domain="b.example", key=key).upper()
+    assert read_verp(folded, [key]) == ("m0a1", "a1")
     assert read_verp(path, [old]) is None
     assert read_verp(path.replace("a1", "a2"), [key]) is None
     for odd in ("", "@", "b+@x", "b+a.b.c@x", "é.é.é", "b+" + "a" * 500, "<>"):

@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 import time
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gateway.content.filters import Reader
-from gateway.content.language import MAX_SOURCE, DataError, Kind, TemplateError, compile_text, variables
+from gateway.content.language import DataError, Kind, compile_text, variables
 from gateway.content.run import MAX_OUTPUT, MAX_TURNS
 
 ATHENS = Reader("en", "Europe/Athens")
@@ -150,104 +147,6 @@ def test_every_bad_value_is_listed_at_once() -> None:
     assert [pointer for pointer, _ in found] == ["/data/a", "/data/b", "/data/c/d", "/data/e/1", "/data/f"]
 
 
-REFUSED = [
-    "{{ 'a' * 10**9 }}",
-    "{{ 10 ** 10 ** 10 }}",
-    "{{ 'x'.center(99999999) }}",
-    "{{ lipsum(n=100000) }}",
-    "{{ range(10**9) }}",
-    "{% for x in range(10**9) %}{% endfor %}",
-    "{% for a in x %}{% for b in x %}{% for c in x %}{% endfor %}{% endfor %}{% endfor %}",
-    "{% for a, b in x %}{% endfor %}",
-    "{% for a in x if a %}{% endfor %}",
-    "{% for a in x recursive %}{% endfor %}",
-    "{% for a in [1, 2] %}{% endfor %}",
-    "{% for loop in x %}{% endfor %}",
-    "{% for a in x | sort %}{% endfor %}",
-    "{{ ''.__class__ }}",
-    "{{ x.__class__.__mro__ }}",
-    "{{ x['__class__'] }}",
-    "{{ x[0] }}",
-    "{{ x[1:2] }}",
-    "{{ _hidden }}",
-    "{{ x._hidden }}",
-    "{{ cycler() }}",
-    "{{ self.block() }}",
-    "{{ x.items() }}",
-    "{{ x ~ y }}",
-    "{{ x + y }}",
-    "{{ x - 1 }}",
-    "{{ x / 0 }}",
-    "{{ x % 2 }}",
-    "{{ -x }}",
-    "{{ [1, 2] }}",
-    "{{ {'a': 1} }}",
-    "{{ (x, y) }}",
-    "{{ x if y else z }}",
-    "{{ x | upper }}",
-    "{{ x | safe }}",
-    "{{ x | attr('y') }}",
-    "{{ x | map('upper') | list }}",
-    "{{ x | date | date }}",
-    "{{ x | date('tomorrow') }}",
-    "{{ x | date(style='long') }}",
-    "{{ x | date('long', 'short') }}",
-    "{{ x | number(10**9) }}",
-    "{{ x | number(99) }}",
-    "{{ x | money('euro') }}",
-    "{% if x | number > 3 %}{% endif %}",
-    "{% if x is divisibleby(3) %}{% endif %}",
-    "{% if x in y %}{% endif %}",
-    "{% set x = 1 %}",
-    "{% set x %}y{% endset %}",
-    "{% macro m() %}{% endmacro %}",
-    "{% call m() %}{% endcall %}",
-    "{% include 'x' %}",
-    "{% import 'x' as y %}",
-    "{% from 'x' import y %}",
-    "{% extends 'x' %}",
-    "{% block b %}{% endblock %}",
-    "{% filter upper %}{% endfilter %}",
-    "{% with x = 1 %}{% endwith %}",
-    "{% autoescape false %}{% endautoescape %}",
-    "{% raw %}{{ x }}{% endraw %}",
-    "{%- raw -%}x{%- endraw -%}",
-    "{% do x %}",
-    "{% trans %}x{% endtrans %}",
-    "{{ x",
-    "{% if x %}",
-    "{% endif %}",
-    "{{ }}",
-    "{{ " + "(" * 5000 + "x" + ")" * 5000 + " }}",
-    "{% if " + "not " * 5000 + "x %}{% endif %}",
-    "{% if " + " and ".join(["x"] * 5000) + " %}{% endif %}",
-    "{{ x" + ".y" * 5000 + " }}",
-    "{% if x %}" * 200 + "{% endif %}" * 200,
-    "{{ " + "9" * 5000 + " }}",
-    "{{ 1e999 }}",
-    "{{ true }}",
-    "{{ none }}",
-    "x" * (MAX_SOURCE + 1),
-]
-
-
-@pytest.mark.parametrize("text", REFUSED, ids=lambda text: text[:40])
-def test_everything_else_is_refused_when_saved(text: str) -> None:
-    begun = time.perf_counter()
-    with pytest.raises(TemplateError) as caught:
-        compile_text(text, "text")
-    assert time.perf_counter() - begun < 2
-    assert caught.value.line >= 1
-    assert caught.value.remedy
-
-
-def test_errors_name_the_line() -> None:
-    with pytest.raises(TemplateError, match="line 3: There is no filter shout"):
-        compile_text("one\ntwo\n{{ name | shout }}", "text")
-    with pytest.raises(TemplateError, match="line 2"):
-        compile_text("one\n{% raw %}x{% endraw %}", "text")
-
-
 def test_loops_share_one_budget() -> None:
     text = "{% for a in x %}{% for b in x %}.{% endfor %}{% endfor %}"
     assert render(text, data={"x": [1] * 9}) == "." * 81
@@ -305,115 +204,3 @@ def test_html_is_escaped_and_text_is_not() -> None:
     assert render("{{ '<i>' }}", "html") == "&lt;i&gt;"
     assert render("{{ markup }}", "text") == DATA["markup"]
     assert render('<a href="{{ link }}">x</a>', "html") == '<a href="https://example.com/?a=1&amp;b=2">x</a>'
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<a href={{ x }}>",
-        "<{{ x }}>",
-        "<a {{ x }}>",
-        "<a {{ x }}='1'>",
-        '<a onclick="{{ x }}">',
-        '<a style="color:{{ x }}">',
-        "<style>{{ x }}</style>",
-        "<!-- {{ x }} -->",
-        "<script>{{ x }}</script>",
-        "<scr{{ x }}ipt>",
-        "<{% if x %}script>{{ x }}{% endif %}",
-        "<iframe src='x'></iframe>",
-        "<a {% if x %}href='{% endif %}{{ x }}'>",
-        "<a href='x",
-        "<!-- open",
-        '<meta http-equiv="refresh" content="{{ x }}">',
-    ],
-)
-def test_html_refuses_values_where_escaping_does_not_help(text: str) -> None:
-    with pytest.raises(TemplateError):
-        compile_text(text, "html")
-
-
-@pytest.mark.parametrize("value", ["javascript:alert(1)", "data:text/html,x", " https://x", "//evil", "", "https://a b"])
-def test_links_begin_with_a_known_scheme(value: str) -> None:
-    text = "<a href='{{ x }}'>x</a>"
-    assert compile_text(text, "html").problems({"x": value})[0][0] == "/data/x"
-    with pytest.raises(DataError):
-        render(text, "html", data={"x": value})
-
-
-class Tags(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[tuple[str, list[tuple[str, str | None]]]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append((tag, attrs))
-
-
-@given(value=st.text(max_size=200), other=st.text(max_size=50))
-def test_no_value_can_add_markup(value: str, other: str) -> None:
-    text = "<p title=\"{{ a }}\" class='{{ b }}'>{{ a }}</p>{% if a == b %}{{ b }}{% endif %}"
-    parser = Tags()
-    parser.feed(render(text, "html", data={"a": value, "b": other}))
-    parser.close()
-    assert [(tag, [name for name, _ in attrs]) for tag, attrs in parser.seen] == [("p", ["title", "class"])]
-
-
-PIECES = st.sampled_from(
-    "{{ }} {% %} if for in else elif endif endfor a b.c loop.index | date number money ( ) ' \" * ** ~ not and or is defined == < > "
-    "1 1.5 -2 [ ] . , : set raw x y <a href= > </a> <!-- --> \n".split(" ")
-)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**18), 10**18) | st.floats(allow_nan=False) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from(["a", "b", "c"]), inner, max_size=3),
-    max_leaves=12,
-)
-
-
-@settings(max_examples=300, deadline=2000)
-@given(
-    text=st.lists(PIECES, max_size=30).map(" ".join) | st.text(alphabet="{}%#ab.|'\"() \n<>", max_size=60),
-    kind=st.sampled_from(["line", "sms", "text", "html", "speech"]),
-    data=st.dictionaries(st.sampled_from(["a", "b", "x", "y"]), JSON, max_size=4),
-)
-def test_any_text_is_refused_or_renders_within_its_bounds(text: str, kind: Kind, data: dict[str, Any]) -> None:
-    try:
-        compiled = compile_text(text, kind)
-    except TemplateError:
-        return
-    wrong = compiled.problems(data)
-    try:
-        out = compiled.render(data, ATHENS)
-    except DataError:
-        assert wrong
-        return
-    assert wrong == []
-    assert len(out) <= MAX_OUTPUT
-
-
-STATEMENTS = st.recursive(
-    st.sampled_from(["{{ a }}", "{{ b.c }}", "{{ a | number }}", "{{ b | datetime }}", "text ", "{{ i }}"]),
-    lambda inner: st.builds(
-        lambda head, body, end: head + "".join(body) + end,
-        st.just("{% if a is defined and b %}"),
-        st.lists(inner, max_size=3),
-        st.just("{% endif %}"),
-    )
-    | st.lists(inner, max_size=3).map(lambda body: "{% for i in b %}" + "".join(body) + "{% endfor %}"),
-    max_leaves=8,
-)
-
-
-@settings(max_examples=200, deadline=2000)
-@given(text=STATEMENTS, data=st.dictionaries(st.sampled_from(["a", "b", "i"]), JSON, max_size=3))
-def test_data_without_problems_always_renders(text: str, data: dict[str, Any]) -> None:
-    try:
-        compiled = compile_text(text, "text")
-    except TemplateError as error:
-        assert "two deep" in error.detail
-        return
-    if compiled.problems(data):
-        with pytest.raises(DataError):
-            compiled.render(data, ATHENS)
-    else:
-        compiled.render(data, ATHENS)

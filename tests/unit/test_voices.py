@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.channels.voice import opt_out_key, voice_for
-from gateway.prompts import Option, Prompt
+from gateway.channels.voice import voice_for
+from gateway.prompts import Option, Prompt, opt_out_key
 from gateway.settings import Voice as Speaker
 
 

@@ -106,4 +106,4 @@ OPERATIONS: Final = (
         example={"reason": "Mended"},
         example_path={"name": "sms"},
     ),
-)  # fmt: skip - a table is read by its rows
+)

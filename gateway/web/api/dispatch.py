@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from gateway.store.idempotency import Mismatch, Replay, Resume, body_digest
-from gateway.web.auth import Auth, require_live
+from gateway.web.auth import Auth, Rates, require_live
 from gateway.web.context import Gateway
 from gateway.web.fields import collect, convert
 from gateway.web.json_body import parse, read_body, read_json, require_type
-from gateway.web.middleware import Handler
 from gateway.web.operations import Answer, Call, Operation, Raw
 from gateway.web.problems import Problem, invalid
 
@@ -21,6 +22,14 @@ _IDEMPOTENCY_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 # In a query a plus sign means a blank, and the plus of a time's offset is rarely written as %2B.
 _BLANK_FOR_PLUS: Final = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?) (\d\d:\d\d)")
 REPLAYED: Final = "Idempotency-Replayed"
+
+
+def add_operations(app: web.Application, gateway: Gateway, operations: Sequence[Operation]) -> None:
+    """Serve a table of operations."""
+    auth = Auth(gateway.api_keys, Rates(gateway.clock.now))
+    for operation in operations:
+        handler = handler_of(operation, gateway, auth)
+        app.router.add_route(operation.method, operation.path, handler)
 
 
 def handler_of(operation: Operation, gateway: Gateway, auth: Auth) -> Handler:
@@ -49,15 +58,15 @@ async def _tree(request: web.Request, operation: Operation) -> Any:
     if isinstance(operation.body, Raw):
         return None
     if operation.body is None:
-        if (await read_body(request, operation.limit)).strip() not in (b"", b"{}"):
+        if (await read_body(request, operation.limit, operation.seconds)).strip() not in (b"", b"{}"):
             raise invalid([("/", "This request takes no body.")])
         return {}
     if operation.method == "PATCH":
         require_type(request, "application/merge-patch+json", "application/json")
-        return parse(await read_body(request, operation.limit))
+        return parse(await read_body(request, operation.limit, operation.seconds))
     if "Content-Type" not in request.headers and not request.can_read_body and not collect({}, operation.body):
         return {}
-    return await read_json(request, operation.limit)
+    return await read_json(request, operation.limit, operation.seconds)
 
 
 async def _once(operation: Operation, call: Call[Any, Any]) -> web.StreamResponse:

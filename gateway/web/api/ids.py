@@ -13,39 +13,21 @@ from gateway.store.ids import place_of
 from gateway.web.operations import Call
 from gateway.web.problems import Problem, invalid, not_found
 
-ID_PATTERN: Final = r"^[A-Za-z0-9._:@-]{1,128}$"
-"""What callers may choose for the ids of customers, outages, surveys, cases and groups."""
-NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+END: Final = r"(?!\n)$"
+"""The end of a pattern: in Python a mere `$` also stands before a last line feed."""
 CustomerId = Annotated[
-    str, Meta(pattern=r"^~?[A-Za-z0-9._:@-]{1,128}$", description="Chosen by you; `~…` names a one-off recipient.")
+    str,
+    Meta(pattern=rf"^~?[A-Za-z0-9._:@-]{{1,128}}{END}", description="Chosen by you; `~…` names a one-off recipient."),
 ]
-_CHOSEN: Final = re.compile(ID_PATTERN)
-_READABLE: Final = re.compile(r"^~?[A-Za-z0-9._:@-]{1,128}$")
-_NAME: Final = re.compile(NAME_PATTERN)
+_READABLE: Final = re.compile(r"~?[A-Za-z0-9._:@-]{1,128}")
 _TAG: Final = re.compile(r'"([0-9]{1,18})"')
-
-
-def chosen_id(call: Call[Any, Any], part: str = "id") -> str:
-    """The id in the path, as a caller may choose it. Raises Problem 422."""
-    found = call.path[part]
-    if not _CHOSEN.match(found) or found.endswith("\n"):
-        raise invalid([(f"/{part}", "must be 1 to 128 of the characters A-Z a-z 0-9 . _ : @ -")])
-    return found
 
 
 def known_id(call: Call[Any, Any], what: str, part: str = "id") -> str:
     """The id in the path of something that exists; what can't be one is 404."""
     found = call.path[part]
-    if not _READABLE.match(found) or found.endswith("\n"):
+    if not _READABLE.fullmatch(found):
         raise not_found(what)
-    return found
-
-
-def name_in_path(call: Call[Any, Any], part: str = "id") -> str:
-    """A template's or channel's name in the path. Raises Problem 422."""
-    found = call.path[part]
-    if not _NAME.match(found) or found.endswith("\n"):
-        raise invalid([(f"/{part}", "must begin with a letter or digit and have up to 64 of A-Z a-z 0-9 . _ -")])
     return found
 
 

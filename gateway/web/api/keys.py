@@ -133,4 +133,4 @@ OPERATIONS: Final = (
         refuses=(404,),
         description="It is refused everywhere within two seconds.",
     ),
-)  # fmt: skip - a table is read by its rows
+)

@@ -8,7 +8,8 @@ from gateway.message import Attempt, Message, RouteStep, Skipped, Verdict, Why
 from gateway.prompts import Answer, Prompt
 from gateway.routing.view import deadline_of
 from gateway.text import mask
-from gateway.web.api.types import (
+from gateway.web.api.types import wire_time, wire_time_or_none
+from gateway.web.api.types_out import (
     AnswerOut,
     AttemptOut,
     CostOut,
@@ -22,8 +23,6 @@ from gateway.web.api.types import (
     TemplateOfMessage,
     VerdictOut,
     WhyOut,
-    wire_time,
-    wire_time_or_none,
 )
 
 Show = Callable[[str, str], str]

@@ -17,17 +17,8 @@ from gateway.store.listing import Filter
 from gateway.web.api.ids import CustomerId, own_message
 from gateway.web.api.message_request import new_message, reach_given
 from gateway.web.api.message_view import view
-from gateway.web.api.types import (
-    AcknowledgeIn,
-    BatchIn,
-    BatchOut,
-    BatchResult,
-    MessageIn,
-    MessageList,
-    MessageOut,
-    RetryIn,
-    internal,
-)
+from gateway.web.api.types import AcknowledgeIn, BatchIn, MessageIn, RetryIn, internal
+from gateway.web.api.types_out import BatchOut, BatchResult, MessageList, MessageOut
 from gateway.web.fields import convert
 from gateway.web.json_body import BATCH_LIMIT
 from gateway.web.operations import Answer, Call, NoQuery, Operation, Page
@@ -283,4 +274,4 @@ OPERATIONS: Final = (
         example={"reach": {"channels": ["voice"]}},
         description="A new message with `retry_of`, with the same content and person.",
     ),
-)  # fmt: skip - a table is read by its rows
+)

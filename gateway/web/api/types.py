@@ -1,4 +1,4 @@
-"""What messages look like on the wire. The OpenAPI document is generated from these types, and so are the checks."""
+"""What callers say of messages: the OpenAPI document is generated from these types, and requests are checked by them."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ import msgspec
 from msgspec import Meta
 
 from gateway.content.content import Content
-from gateway.message import AnsweredBy, AttemptStatus, Engagement, Fault, Lane, Level, Mode, State, Status
+from gateway.message import Lane, Level
 from gateway.prompts import PromptKind
-from gateway.web.api.ids import CustomerId
-from gateway.web.problems import ProblemOut
+from gateway.web.api.ids import END, CustomerId
 
 Time = Annotated[dt.datetime, Meta(tz=True, description="RFC 3339 with offset.")]
 Seconds = Annotated[int, Meta(ge=1, le=31_536_000, description="Whole seconds.")]
 Text = str | dict[str, str]
 ChannelName = Annotated[
-    str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="`sms`, `email`, `wechat`, `voice` or a plug-in.")
+    str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}" + END, description="`sms`, `email`, `wechat`, `voice` or a plug-in.")
 ]
 Category = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z][a-z0-9_]{0,63}$",
+        pattern=r"^[a-z][a-z0-9_]{0,63}" + END,
         description="`code`, `reply`, `outage`, `service`, `follow_up`, `survey`, `marketing`, or one of the settings.",
     ),
 ]
@@ -59,8 +58,8 @@ class AddressIn(_In, frozen=True):
 class ConsentIn(_In, frozen=True):
     """One entry for the consent ledger. `*` stands for every channel or category."""
 
-    channel: Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9_-]{0,31})$")]
-    category: Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9_]{0,63})$")]
+    channel: Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9_-]{0,31})" + END)]
+    category: Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9_]{0,63})" + END)]
     state: Literal["granted", "withdrawn"]
     way: Annotated[str, Meta(min_length=1, max_length=64, description="How it was given: `form`, `phone`, `paper` …")]
     wording: Annotated[str, Meta(min_length=1, max_length=4096, description="The very words that were agreed to.")]
@@ -120,14 +119,15 @@ class MessageIn(_In, frozen=True):
     data: dict[str, Any] = {}
     content: Content | None = None
     reach: ReachIn | None = None
-    priority: Annotated[Lane | None, Meta(description="May only lower the category's own.")] = None
+    priority: Annotated[Lane, Meta(description="May only lower the category's own.")] | None = None
     prompt: PromptIn | None = None
     thread: (
         Annotated[str, Meta(min_length=1, max_length=128, description="A newer message supersedes older ones.")] | None
     ) = None
     send_at: Time | None = None
     send_at_local: (
-        Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="The person's next HH:MM.")] | None
+        Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]" + END, description="The person's next HH:MM.")]
+        | None
     ) = None
     expires_at: Time | None = None
     reference: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
@@ -148,19 +148,6 @@ class BatchIn(_In, frozen=True):
     ]
 
 
-class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one message of a batch: an `id` or a `problem`."""
-
-    id: str | None = None
-    problem: ProblemOut | None = None
-
-
-class BatchOut(msgspec.Struct, frozen=True):
-    """One result for each message, in their order."""
-
-    results: tuple[BatchResult, ...]
-
-
 class AcknowledgeIn(_In, frozen=True):
     """Somebody says that the person knows."""
 
@@ -172,156 +159,3 @@ class RetryIn(_In, frozen=True):
     """What to do differently this time."""
 
     reach: ReachIn | None = None
-
-
-class WhyOut(msgspec.Struct, frozen=True):
-    """A stable code and a sentence for people."""
-
-    code: str
-    text: str
-
-
-class TemplateOfMessage(msgspec.Struct, frozen=True):
-    """The pinned template."""
-
-    id: str
-    version: int
-
-
-class ReachOut(msgspec.Struct, frozen=True, kw_only=True):
-    """The reach contract with every default filled in; seconds."""
-
-    until: Level
-    within: int
-    step: int | None
-    mode: Literal["in_turn", "all_at_once"]
-    rounds: int
-    channels: tuple[str, ...] | None
-    unproven: Literal["settle", "go_on"]
-
-
-class HeldOut(msgspec.Struct, frozen=True):
-    """Why it waits, and until when."""
-
-    until: dt.datetime
-    code: str
-    text: str
-
-
-class VerdictOut(msgspec.Struct, frozen=True, kw_only=True):
-    """How it ended; `pending` exactly until it is done."""
-
-    state: State
-    proven: bool
-    late: bool
-    channel: str | None
-    attempt: str | None
-    level: Level | None
-    at: dt.datetime | None
-    code: str | None
-    text: str | None
-
-
-class StepOut(msgspec.Struct, frozen=True):
-    """A step still to come, `after` seconds from now if every step before it stays silent."""
-
-    channel: str
-    address: str
-    after: int
-    why: WhyOut
-
-
-class SkippedOut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A channel, or one address of it, that isn't used, and why."""
-
-    channel: str
-    why: WhyOut
-    address: str | None = None
-
-
-class CostOut(msgspec.Struct, frozen=True):
-    """What a provider charged; `source` says who told us."""
-
-    amount: str
-    currency: str
-    source: str
-
-
-class AttemptOut(msgspec.Struct, frozen=True, kw_only=True):
-    """One hand-over to a provider."""
-
-    id: str
-    channel: str
-    address: str
-    round: int
-    status: AttemptStatus
-    engagement: Engagement
-    answered_by: AnsweredBy | None
-    fault: Fault | None
-    provider_id: str | None
-    provider_code: str | None
-    units: int | None
-    cost: CostOut | None
-    times: dict[str, dt.datetime]
-
-
-class OptionOut(msgspec.Struct, frozen=True):
-    """One possible answer of a choice."""
-
-    id: str
-    label: str
-
-
-class PromptOut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The question that goes with the message."""
-
-    kind: PromptKind
-    closes_in: int
-    question: Text | None = None
-    min: int | None = None
-    max: int | None = None
-    options: tuple[OptionOut, ...] = ()
-
-
-class AnswerOut(msgspec.Struct, frozen=True):
-    """What the person answered first."""
-
-    value: str | int | bool | None
-    text: str
-    channel: str
-    at: dt.datetime
-    late: bool
-
-
-class MessageOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A message, from acceptance to verdict. Addresses are masked unless the key has the scope `customers`."""
-
-    id: str
-    mode: Mode
-    customer: str
-    category: str
-    priority: Lane
-    template: TemplateOfMessage | None
-    thread: str | None
-    reference: str | None
-    metadata: dict[str, Any]
-    reach: ReachOut
-    status: Status
-    held: HeldOut | None
-    due_at: dt.datetime
-    deadline: dt.datetime
-    verdict: VerdictOut
-    route: tuple[StepOut, ...]
-    skipped: tuple[SkippedOut, ...]
-    attempts: tuple[AttemptOut, ...]
-    prompt: PromptOut | None
-    answer: AnswerOut | None
-    retry_of: str | None
-    created_at: dt.datetime
-
-
-class MessageList(msgspec.Struct, frozen=True):
-    """Newest first. `next` is the cursor of the next page, null when there is none."""
-
-    items: tuple[MessageOut, ...]
-    next: str | None

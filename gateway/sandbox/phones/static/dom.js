@@ -72,7 +72,7 @@ export function day(at, zone) {
 }
 
 // Hand-picked hues, so that no wallpaper comes out muddy; neighbours in the list of people differ.
-const HUES = [212, 262, 328, 186, 286, 240, 226, 342, 172, 244, 306, 200];
+const HUES = [212, 258, 328, 190, 20, 240, 282, 348, 176, 302, 204, 36];
 
 export function hue(text) {
   let sum = 0;

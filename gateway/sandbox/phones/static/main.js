@@ -37,6 +37,10 @@ function take(news) {
   serverAhead = news.now - Date.now();
   if (news.first) people.clear();
   for (const person of news.people) people.set(person.id, person);
+  if (people.size > 2000) {
+    const strangers = [...people.values()].filter((person) => person.id.includes(":") && person.id !== phone.id);
+    for (const person of strangers.sort((a, b) => a.touched - b.touched).slice(0, 1000)) wall.forget(person.id);
+  }
   showCarriers(news.carriers, news.problems);
   if (news.first) follow();
   else if (phone.id && news.people.some((person) => person.id === phone.id)) phone.refresh();

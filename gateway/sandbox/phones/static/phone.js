@@ -100,6 +100,7 @@ export class Phone {
     this.drawApp();
     const covered = Boolean(call) && this.hiddenCall !== call.id;
     this.over.hidden = !covered;
+    for (const part of [this.head, this.screen, this.foot]) part.inert = covered;
     this.over.parentElement.classList.toggle("calling", covered);
     if (covered) callScreen(this.over, this, call);
     else this.over.replaceChildren();

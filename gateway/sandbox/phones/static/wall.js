@@ -9,6 +9,8 @@ const FILTERS = {
   unread: ["Unread", (person) => person.unread > 0],
   call: ["On a call", (person) => person.call !== null],
 };
+// A storm reaches thousands of strangers: more phones than this nobody looks at, and the browser stays quick.
+const MOST = 400;
 const CALLS = { queued: "Calling…", ringing: "Incoming call", "in-progress": "On a call" };
 const KINDS = { sms: "Messages", voice: "Phone", email: "Mail", wechat: "WeChat" };
 
@@ -40,7 +42,8 @@ export class Wall {
     const words = this.search.value.trim().toLowerCase();
     const shown = everyone
       .filter((person) => FILTERS[this.filter][1](person) && (!words || haystack(person).includes(words)))
-      .sort((a, b) => Number(b.call !== null) - Number(a.call !== null) || b.touched - a.touched);
+      .sort((a, b) => Number(b.call !== null) - Number(a.call !== null) || b.touched - a.touched)
+      .slice(0, MOST);
     document.getElementById("none").hidden = shown.length > 0;
     const nodes = shown.map((person) => this.node(person));
     const wanted = new Set(nodes);
@@ -62,6 +65,11 @@ export class Wall {
     return node;
   }
 
+  forget(id) {
+    this.people.delete(id);
+    this.nodes.delete(id);
+  }
+
   tick() {
     for (const node of this.list.children) {
       const words = clock(now(), node.shown.time_zone);
@@ -70,7 +78,7 @@ export class Wall {
   }
 
   focus(id) {
-    this.nodes.get(id)?.querySelector("button").focus();
+    this.nodes.get(id)?.button.focus();
   }
 }
 
@@ -87,7 +95,8 @@ function small(person, onclick) {
   node.label = h("span", { class: "name" });
   node.note = h("span", { class: "note" });
   const frame = h("span", { class: "frame" }, h("span", { class: "lock" }, h("span", { class: "island" }), node.time, node.date, node.stack), node.badge);
-  node.append(h("button", { type: "button", onclick }, frame, node.label, node.note));
+  node.button = h("button", { type: "button", onclick }, frame, node.label, node.note);
+  node.append(node.button);
   return node;
 }
 
@@ -104,6 +113,8 @@ function fill(node, person) {
   const cards = person.call ? [callCard(person)] : [];
   for (const item of person.latest.slice(0, person.call ? 1 : 2)) cards.push(card(item));
   node.stack.replaceChildren(...cards);
+  const state = [CALLS[person.call], person.unread ? `${person.unread} unread` : "", person.latest[0]?.text, person.note];
+  node.button.setAttribute("aria-label", [person.name, ...state.filter(Boolean)].join(", "));
 }
 
 function callCard(person) {

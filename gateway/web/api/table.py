@@ -1,0 +1,17 @@
+"""Every operation of the API."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.web.api import channels, customers, keys, messages, preferences, templates
+from gateway.web.operations import Operation
+
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *messages.OPERATIONS,
+    *customers.OPERATIONS,
+    *preferences.OPERATIONS,
+    *templates.OPERATIONS,
+    *channels.OPERATIONS,
+    *keys.OPERATIONS,
+)

@@ -1,0 +1,65 @@
+"""Answers on pages: what can be chosen, and what a chosen value means to the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.prompts import Prompt, Value
+from gateway.text import clean
+from gateway.web.page_texts import AnswerTexts
+
+LONGEST_TEXT: Final = 2000
+
+
+def choices(prompt: Prompt, texts: AnswerTexts) -> list[tuple[str, str]]:
+    """(value of the link and the form, what people read); none where there is nothing to choose."""
+    match prompt.kind:
+        case "yes_no":
+            return [("yes", texts.yes), ("no", texts.no)]
+        case "scale":
+            return [(str(mark), str(mark)) for mark in range(prompt.min or 0, (prompt.max or 0) + 1)]
+        case "choice":
+            return [(option.id, option.label) for option in prompt.options]
+        case _:
+            return []
+
+
+def value_of(prompt: Prompt, given: str) -> Value | None:
+    """The answer a value stands for; None when it is none of those offered."""
+    match prompt.kind:
+        case "acknowledge":
+            return True if given == "1" else None
+        case "yes_no":
+            return {"yes": True, "no": False}.get(given)
+        case "scale":
+            allowed = {str(mark): mark for mark in range(prompt.min or 0, (prompt.max or 0) + 1)}
+            return allowed.get(given)
+        case "choice":
+            return next((option.id for option in prompt.options if option.id == given), None)
+        case "text":
+            return clean(given).strip()[:LONGEST_TEXT] or None
+
+
+def words_of(prompt: Prompt, given: str, texts: AnswerTexts) -> str:
+    """What the person chose, as they read it; a text as they wrote it."""
+    if prompt.kind == "text":
+        return clean(given).strip()[:LONGEST_TEXT]
+    return dict(choices(prompt, texts)).get(given, texts.confirm)
+
+
+def question_of(prompt: Prompt, language: str, texts: AnswerTexts) -> str:
+    """The question as people read it: the sender's own, else what to do."""
+    own = prompt.question
+    if isinstance(own, Mapping):
+        own = own.get(language) or next(iter(own.values()), None)
+    if own:
+        return own
+    plain = {
+        "acknowledge": texts.acknowledge,
+        "yes_no": texts.yes_no,
+        "choice": texts.choice,
+        "text": texts.text,
+        "scale": texts.scale.format(min=prompt.min, max=prompt.max),
+    }
+    return plain[prompt.kind]

@@ -1,0 +1,94 @@
+"""The listeners' applications: the public one (API, callbacks, pages), the callbacks alone, and the internal console."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from gateway.store.clock import Clock
+from gateway.web import callbacks as doors
+from gateway.web import docs, health, openapi, pages
+from gateway.web.api.dispatch import add_operations
+from gateway.web.api.table import OPERATIONS
+from gateway.web.assets import Assets
+from gateway.web.context import GATEWAY, Gateway
+from gateway.web.json_body import BATCH_LIMIT
+from gateway.web.middleware import identified, limited
+from gateway.web.operations import Operation
+from gateway.web.page_texts import SAFE_HEADERS
+
+SHUTDOWN_SECONDS: Final = 5.0
+
+
+def build_public_app(gateway: Gateway, *, api: bool = True, callbacks: bool = True) -> web.Application:
+    """What the world may reach: with `api` the API and its pages of reference, with `callbacks` the doors for providers
+    and the pages behind signed links.
+    """
+    app = _app(gateway)
+    app.add_routes([web.get("/healthz", health.alive), web.get("/readyz", health.ready)])
+    app.router.add_get("/assets/{name}", Assets().serve)
+    if api:
+        add_operations(app, gateway, OPERATIONS)
+        _add_reference(app, gateway.settings.public_url, OPERATIONS)
+    if callbacks:
+        door = doors.Door(lambda: gateway.callbacks, gateway.settings.public_url, gateway.clock.now)
+        app.add_routes(door.routes())
+        app.add_routes(pages.routes())
+    return app
+
+
+def build_callbacks_app(reader: Callable[[], doors.Reader], clock: Clock | None = None) -> web.Application:
+    """The doors alone, for carriers on this machine: callbacks are known by the Host they were sent to."""
+    app = web.Application(middlewares=[identified, limited()], client_max_size=BATCH_LIMIT)
+    app.add_routes(doors.Door(reader, None, (clock or Clock()).now).routes())
+    return app
+
+
+def build_console_app(gateway: Gateway) -> web.Application:
+    """The internal listener: health and figures."""
+    app = _app(gateway)
+    app.add_routes([web.get("/healthz", health.alive), web.get("/readyz", health.ready)])
+    app.router.add_get("/metrics", health.metrics(gateway.registry))
+    return app
+
+
+def runner(app: web.Application) -> web.AppRunner:
+    """A runner with the limits the applications count on: bodies are never unpacked, slow senders not waited for."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+        auto_decompress=False,
+        lingering_time=2.0,
+        keepalive_timeout=75.0,
+    )
+
+
+def _app(gateway: Gateway) -> web.Application:
+    app = web.Application(middlewares=[identified, limited()], client_max_size=BATCH_LIMIT)
+    app[GATEWAY] = gateway
+    return app
+
+
+def _add_reference(app: web.Application, server: str, operations: Sequence[Operation]) -> None:
+    document = openapi.document(operations, server)
+    encoded = msgspec.json.encode(document)
+    page = docs.docs_page(document, operations)
+
+    async def as_json(_request: web.Request) -> web.Response:
+        return web.Response(body=encoded, content_type="application/json")
+
+    async def as_page(_request: web.Request) -> web.Response:
+        headers = {**SAFE_HEADERS, "Content-Security-Policy": docs.POLICY}
+        return web.Response(text=page, content_type="text/html", headers=headers)
+
+    async def problem(request: web.Request) -> web.Response:
+        found = docs.problem_page(request.match_info["code"])
+        if found is None:
+            raise web.HTTPNotFound
+        return web.Response(text=found, content_type="text/html", headers=SAFE_HEADERS)
+
+    app.add_routes([web.get("/openapi.json", as_json), web.get("/docs", as_page), web.get("/problems/{code}", problem)])

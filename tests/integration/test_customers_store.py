@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from gateway.customer import Address, AddressHealth, ConsentEntry, Customer
+from gateway.preferences.consent import permission
+from gateway.store import keys
+from gateway.store.addresses import Addresses, compacted
+from gateway.store.clock import Clock
+from gateway.store.connect import connect
+from gateway.store.customers import ONE_OFF, Conflict, Customers
+from gateway.store.pipe import StoreUnavailable
+from gateway.store.scripts import Scripts
+
+pytestmark = pytest.mark.usefixtures("no_key_leaks")
+STATES: tuple[Literal["granted", "withdrawn"], ...] = ("granted", "withdrawn")
+PEPPER = b"pepper of the tests"
+MOBILE, LANDLINE, MAIL = "+306900000001", "+302100000001", "ana@example.org"
+
+
+@pytest.fixture
+def store(redis_client: Redis, scripts: Scripts, clock: Clock) -> Customers:
+    return Customers(redis_client, scripts, clock, PEPPER)
+
+
+@pytest.fixture
+def addresses(scripts: Scripts) -> Addresses:
+    return Addresses(scripts.pipe, PEPPER)
+
+
+def ana(**more: Any) -> Customer:
+    more.setdefault("addresses", (Address("sms", MOBILE), Address("voice", MOBILE), Address("email", MAIL)))
+    return Customer(id="ana", **more)
+
+
+def entry(
+    state: Literal["granted", "withdrawn"],
+    at: int,
+    *,
+    channel: str = "sms",
+    category: str = "*",
+    wording: str = "STOP",
+    **more: Any,
+) -> ConsentEntry:
+    return ConsentEntry(channel, category, state, "w", wording, at, **more)
+
+
+async def got(store: Customers, customer: str) -> Customer:
+    found = await store.load(customer)
+    assert found is not None
+    return found[0]
+
+
+def allowed(customer: Customer, channel: str, value: str, category: str = "marketing") -> bool:
+    return permission(customer.consents, channel, category, customer.keys.get(value), "opt_out").allowed
+
+
+async def test_a_record_comes_back_as_it_was_written_with_its_keys(store: Customers, clock: Clock) -> None:
+    assert await store.load("ana") is None
+    assert await store.write(ana(name="Ana", attributes={"area": "Kypseli", "n": [1, {"a": None}]}), 0) == 1
+    found = await got(store, "ana")
+    assert (found.name, found.attributes) == ("Ana", {"area": "Kypseli", "n": [1, {"a": None}]})
+    assert found.keys == {value: store.address_key(value) for value in (MOBILE, MAIL)}
+    assert abs(found.created_at - clock.now()) < 60_000
+
+
+async def test_versions_count_up_and_an_outdated_one_is_refused(store: Customers) -> None:
+    with pytest.raises(Conflict):
+        await store.write(ana(), 1)
+    version = await store.write(ana(), 0)
+    with pytest.raises(Conflict):
+        await store.write(ana(name="Second"), 0)
+    assert await store.write(ana(name="Second"), version) == version + 1
+    assert await store.write(ana(name="Second"), None) == version + 1  # nothing changed, nothing written
+    assert await store.write(ana(name="Third"), None) == version + 2
+
+
+async def test_changes_at_once_all_count(store: Customers) -> None:
+    await store.write(ana(attributes={"n": 0}), 0)
+
+    def more(customer: Customer) -> tuple[Customer, tuple[ConsentEntry, ...]]:
+        customer.attributes["n"] += 1
+        return customer, ()
+
+    await asyncio.gather(*(store.change("ana", more) for _ in range(20)))
+    assert (await got(store, "ana")).attributes == {"n": 20}
+    with pytest.raises(KeyError):
+        await store.change("nobody", more)
+
+
+async def test_owners_are_those_who_have_the_address_now(store: Customers, addresses: Addresses) -> None:
+    await store.write(ana(), 0)
+    await store.write(Customer(id="bo", addresses=(Address("voice", MOBILE),)), 0)
+    assert await store.owners(MOBILE) == ["ana", "bo"]
+    await store.write(Customer(id="bo", addresses=(Address("sms", LANDLINE),)), None)
+    assert await store.owners(MOBILE) == ["ana"]
+    assert await store.owners(LANDLINE) == ["bo"]
+    assert set(await addresses.hints(store.address_key(MOBILE))) == {"ana"}
+
+
+async def test_a_hint_that_a_crash_left_is_no_owner_and_goes_with_the_next_stop(
+    store: Customers, addresses: Addresses
+) -> None:
+    key = store.address_key(MOBILE)
+    await addresses.hint([key], "ghost")
+    await store.write(ana(), 0)
+    assert await store.owners(MOBILE) == ["ana"]
+    assert await store.withdraw("sms", MOBILE, [entry("withdrawn", 10)]) == ["ana"]
+    assert set(await addresses.hints(key)) == {"ana"}
+    assert (await store.upsert("ghost", lambda _: (Customer(id="ghost"), ()), 0)).created
+
+
+async def test_a_stop_binds_everybody_who_shares_the_number_and_bumps_their_versions(store: Customers) -> None:
+    versions = {
+        "ana": await store.write(ana(), 0),
+        "bo": await store.write(Customer(id="bo", addresses=(Address("sms", MOBILE), Address("sms", LANDLINE))), 0),
+    }
+    assert await store.withdraw("sms", MOBILE, [entry("withdrawn", 10)]) == ["ana", "bo"]
+    for name, version in versions.items():
+        found = await store.load(name)
+        assert found is not None
+        assert found[1] > version
+        assert not allowed(found[0], "sms", MOBILE)
+        assert len(await store.ledger(name)) == 1
+    assert allowed(await got(store, "bo"), "sms", LANDLINE)
+    assert allowed(await got(store, "ana"), "voice", MOBILE)
+
+
+async def test_the_same_stop_again_adds_nothing(store: Customers) -> None:
+    await store.write(ana(), 0)
+    for _ in range(3):
+        await store.withdraw("sms", MOBILE, [entry("withdrawn", 10)])
+    assert len(await store.ledger("ana")) == 1
+
+
+async def test_a_stop_from_a_number_nobody_has_binds_whoever_gets_it(store: Customers) -> None:
+    assert await store.withdraw("sms", MOBILE, [entry("withdrawn", 10)]) == []
+    await store.write(ana(), 0)
+    assert not allowed(await got(store, "ana"), "sms", MOBILE)
+    assert [line.state for line in await store.ledger("ana")] == ["withdrawn"]
+    assert [line.at for line in await store.bound([MOBILE])] == [10]
+
+
+async def test_start_lifts_it_again_for_all(store: Customers) -> None:
+    await store.write(ana(), 0)
+    await store.withdraw("sms", MOBILE, [entry("withdrawn", 10)])
+    await store.withdraw("sms", MOBILE, [entry("granted", 20)])
+    assert allowed(await got(store, "ana"), "sms", MOBILE)
+    await store.withdraw("sms", MOBILE, [entry("withdrawn", 15)])  # late news of an older STOP
+    assert allowed(await got(store, "ana"), "sms", MOBILE)
+
+
+async def test_stop_all_binds_the_owner_on_every_channel(store: Customers) -> None:
+    await store.write(ana(), 0)
+    await store.withdraw("sms", MOBILE, [entry("withdrawn", 10, channel="*")])
+    assert not allowed(await got(store, "ana"), "email", MAIL)
+
+
+async def test_mail_addresses_that_differ_in_case_alone_are_one(store: Customers) -> None:
+    await store.withdraw("email", "Ana@example.org", [entry("withdrawn", 10, channel="email")])
+    await store.write(ana(), 0)
+    assert not allowed(await got(store, "ana"), "email", MAIL)
+
+
+async def test_a_put_never_takes_consent_or_health_away(store: Customers) -> None:
+    await store.write(ana(consents=(entry("withdrawn", 5, channel="*", category="survey"),)), 0)
+    await store.mark("sms", MOBILE, AddressHealth("suppressed", "gone", 1))
+    await store.write(ana(name="Other"), None)
+    found = await got(store, "ana")
+    assert not allowed(found, "email", MAIL, "survey")
+    assert set(found.health) == {f"sms:{store.address_key(MOBILE)}"}
+    assert len(await store.ledger("ana")) == 1
+
+
+async def test_a_number_given_up_and_taken_again_is_bound_still(store: Customers) -> None:
+    await store.write(ana(), 0)
+    await store.withdraw("sms", MOBILE, [entry("withdrawn", 10)])
+    await store.write(Customer(id="ana"), None)
+    await store.write(ana(), None)
+    assert not allowed(await got(store, "ana"), "sms", MOBILE)
+    assert len(await store.ledger("ana")) == 1
+
+
+async def test_health_is_copied_lifted_and_a_doubt_does_not_hide_a_suppression(store: Customers, clock: Clock) -> None:
+    await store.write(ana(), 0)
+    key, now = f"sms:{store.address_key(MOBILE)}", clock.now()
+    await store.mark("sms", MOBILE, AddressHealth("suppressed", "gone", 1, now + 100_000))
+    await store.mark("sms", MOBILE, AddressHealth("suspect", "slow", 2, now + 100_000))
+    assert (await got(store, "ana")).health[key].state == "suppressed"
+    await store.mark("sms", MOBILE, AddressHealth("suppressed", "gone", 3, now - 1))
+    assert (await got(store, "ana")).health[key].state == "suspect"
+    await store.mark("sms", MOBILE, None)
+    assert (await got(store, "ana")).health == {}
+
+
+async def test_consents_are_compacted_and_the_ledger_has_them_all(store: Customers) -> None:
+    await store.write(ana(), 0)
+    for at in range(1, 8):
+        said = entry("withdrawn" if at % 2 else "granted", at)
+        await store.change("ana", lambda current, said=said: (current, [said]))
+    assert [(e.state, e.at) for e in (await got(store, "ana")).consents] == [("granted", 6), ("withdrawn", 7)]
+    assert [e.at for e in await store.ledger("ana")] == list(range(1, 8))
+
+
+async def test_facts_are_compacted_too(store: Customers, redis_client: Redis) -> None:
+    for at in (3, 1, 2, 5, 4):
+        await store.withdraw("sms", MOBILE, [entry("withdrawn", at)])
+    assert [e.at for e in await store.bound([MOBILE])] == [5]
+    assert await cast("Any", redis_client).hlen(keys.address_facts(store.address_key(MOBILE))) == 1
+
+
+def test_compacting_keeps_the_newest_of_each_scope_in_any_order() -> None:
+    entries = [
+        entry(s, at, channel=c, address=a) for s in STATES for at in (2, 1) for c in ("sms", "*") for a in (None, "k")
+    ]
+    assert compacted(entries) == compacted(reversed(entries))
+    assert {e.at for e in compacted(entries)} == {2}
+    assert len(compacted(entries)) == 8
+
+
+async def test_who_was_last_written_to(store: Customers, redis_client: Redis, clock: Clock) -> None:
+    now = clock.now()
+    for name, ago in (("ana", 5_000), ("bo", 1_000), ("cy", 10)):
+        value = LANDLINE if name == "cy" else MOBILE
+        await store.write(Customer(id=name, addresses=(Address("sms", value),)), 0)
+        await cast("Any", redis_client).hset(keys.of_customer(name).customer(name), "w:sms", now - ago)
+    assert await store.last_written(MOBILE, "sms") == "bo"
+    assert await store.last_written(MOBILE, "voice") is None
+    await cast("Any", redis_client).hset(keys.of_customer("bo").customer("bo"), "w:sms", now - 31 * 86_400_000)
+    assert await store.last_written(MOBILE, "sms") == "ana"
+
+
+async def test_a_one_off_recipient_is_the_only_customer_with_the_address(store: Customers) -> None:
+    version = await store.write(ana(), 0)
+    found, seen = await store.resolve([Address("sms", MOBILE)], "el", None, None)
+    assert (found.id, found.locale, seen) == ("ana", None, version)
+
+
+async def test_a_one_off_recipient_nobody_knows_becomes_a_customer_of_his_own(store: Customers) -> None:
+    found, version = await store.resolve([Address("sms", MOBILE), Address("email", MAIL)], "el", "Europe/Athens", None)
+    assert (found.id, found.locale, found.time_zone) == (ONE_OFF + store.address_key(MOBILE), "el", "Europe/Athens")
+    again = await store.resolve([Address("sms", MOBILE)], None, None, entry("granted", 5, category="marketing"))
+    assert again[0].id == found.id
+    assert again[1] == version + 1
+    assert set(again[0].keys) == {MOBILE, MAIL}
+    assert [e.at for e in again[0].consents] == [5]
+    assert [name async for name in store.all_ids()] == []
+    assert [name async for name in store.all_ids(one_off=True)] == [found.id]
+
+
+async def test_a_dry_run_stores_nobody(store: Customers, redis_client: Redis) -> None:
+    await store.withdraw("sms", MOBILE, [entry("withdrawn", 10)])
+    before = await cast("Any", redis_client).dbsize()
+    found, version = await store.resolve([Address("sms", MOBILE)], None, None, None, store=False)
+    assert version == 0
+    assert not allowed(found, "sms", MOBILE)
+    assert await cast("Any", redis_client).dbsize() == before
+
+
+async def test_a_one_off_recipient_is_bound_by_every_owners_withdrawal(store: Customers) -> None:
+    await store.write(ana(consents=(entry("withdrawn", 5, channel="*", category="marketing"),)), 0)
+    await store.write(Customer(id="bo", addresses=(Address("sms", MOBILE),)), 0)
+    found, _ = await store.resolve([Address("sms", MOBILE)], None, None, None)
+    assert found.id.startswith(ONE_OFF)
+    assert not allowed(found, "sms", MOBILE)
+    assert allowed(found, "sms", MOBILE, "service")
+    await store.change("ana", lambda c: (c, [entry("granted", 6, channel="*", category="marketing", proof="p")]))
+    found, _ = await store.resolve([Address("sms", MOBILE)], None, None, None)
+    assert allowed(found, "sms", MOBILE)
+    assert await store.ledger(found.id) == []
+
+
+async def test_a_one_off_consent_without_proof_lifts_nothing(store: Customers) -> None:
+    await store.withdraw("sms", MOBILE, [entry("withdrawn", 10)])
+    found, _ = await store.resolve([Address("sms", MOBILE)], None, None, entry("granted", 20))
+    assert not allowed(found, "sms", MOBILE)
+    found, _ = await store.resolve([Address("sms", MOBILE)], None, None, entry("granted", 20, proof="form 7"))
+    assert allowed(found, "sms", MOBILE)
+
+
+async def test_an_erased_customer_leaves_only_keyed_hashes_that_bind(store: Customers, redis_client: Redis) -> None:
+    said = entry("withdrawn", 10, channel="*", category="marketing", wording="No offers to Ana", proof="letter of Ana")
+    await store.write(ana(name="Ana", consents=(said,)), 0)
+    await store.withdraw("sms", MOBILE, [entry("withdrawn", 11)])
+    assert await store.delete("ana")
+    assert not await store.delete("ana")
+    assert await store.load("ana") is None
+    assert await store.ledger("ana") == []
+    left = [key async for key in cast("Any", redis_client).scan_iter()]
+    assert left
+    for key in left:
+        assert key.startswith(b"{a:")
+        whole = key + str(await cast("Any", redis_client).hgetall(key)).encode()
+        assert not any(word in whole for word in (b"ana", b"Ana", MOBILE.encode()))
+    await store.write(ana(addresses=()), 0)  # the same id
+    assert not allowed(await got(store, "ana"), "email", MAIL)
+    await store.write(
+        Customer(id="new", addresses=(Address("email", MAIL), Address("sms", MOBILE))), 0
+    )  # the same addresses
+    assert not allowed(await got(store, "new"), "email", MAIL)
+    assert allowed(await got(store, "new"), "email", MAIL, "service")
+    assert not allowed(await got(store, "new"), "sms", MOBILE, "service")
+
+
+async def test_erasing_one_of_two_does_not_bind_the_other(store: Customers) -> None:
+    await store.write(ana(consents=(entry("withdrawn", 10, channel="*"),)), 0)
+    await store.write(Customer(id="bo", addresses=(Address("sms", MOBILE),)), 0)
+    await store.delete("ana")
+    await store.write(Customer(id="bo", name="Bo", addresses=(Address("sms", MOBILE),)), None)
+    assert allowed(await got(store, "bo"), "sms", MOBILE)
+
+
+async def test_many_are_loaded_in_order_and_all_ids_lists_each_once(store: Customers) -> None:
+    names = [f"c-{n}" for n in range(1200)]
+    await asyncio.gather(*(store.write(Customer(id=name), 0) for name in names))
+    found = await store.load_many([*names, "nobody", "c-3"])
+    assert [pair[0].id if pair else None for pair in found] == [*names, None, "c-3"]
+    assert sorted([name async for name in store.all_ids()]) == sorted(names)
+
+
+async def test_a_full_server_is_unavailable_and_nothing_is_half_written(
+    redis_server: str, redis_client: Redis, clock: Clock
+) -> None:
+    other = await connect(redis_server, max_connections=4)
+    scripts = Scripts(other)
+    store = Customers(other, scripts, clock, PEPPER)
+    await store.write(Customer(id="bo"), 0)
+    await cast("Any", redis_client).config_set("maxmemory", 1)
+    try:
+        with pytest.raises(StoreUnavailable):
+            await store.write(ana(), 0)
+        with pytest.raises(StoreUnavailable):
+            await store.withdraw("sms", MOBILE, [entry("withdrawn", 10)])
+        assert await store.load("ana") is None
+    finally:
+        await cast("Any", redis_client).config_set("maxmemory", 512 * 2**20)
+    await store.write(ana(), 0)
+    await scripts.close()
+    await other.aclose()

@@ -1,0 +1,89 @@
+"""Story 11. 03:00, the SMS provider is down: critical goes by voice, surveys wait, nobody else notices, the line drains."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from gateway.sandbox.behaviour import State
+from tests.support.running import Running, until
+
+CRITICAL: Final = 12
+ASKED: Final = 6
+LONG: Final = {"until": "delivered", "step": 60, "within": 300}
+
+
+async def test_the_sms_provider_is_down(gw: Running) -> None:
+    for n in range(CRITICAL):
+        phone = f"+4474000004{n:02}"
+        await gw.customer(f"home-{n}", sms=phone, voice=phone, preferences={"channels": ["sms", "voice"]})
+    for n in range(ASKED):
+        await gw.customer(f"asked-{n}", sms=f"+4474000005{n:02}", preferences={"channels": ["sms"]})
+    await gw.customer("chats", wechat="oSomebody0001x", preferences={"channels": ["wechat"]})
+    gw.switch("sms", State.REFUSES)
+
+    # Nobody waits for a step of a minute: the notices go by voice as soon as the breaker is open.
+    notices = await asyncio.gather(*(gw.send(f"home-{n}", reach=LONG) for n in range(CRITICAL)))
+    told = [await gw.ended(one["id"]) for one in notices]
+    assert [one["verdict"]["channel"] for one in told] == ["voice"] * CRITICAL, told
+    assert await _state(gw, "sms") == "broken"
+
+    # Surveys wait in line, and say why.
+    surveys = await asyncio.gather(*(gw.send(f"asked-{n}", "survey") for n in range(ASKED)))
+    for one in surveys:
+        held = await gw.when(one["id"], lambda found: found["status"] == "held")
+        assert (held["held"]["code"], held["verdict"]["state"]) == ("channel_down", "pending"), held
+
+    # The failure of one provider never delays another channel.
+    began = gw.service.gateway.clock.now()
+    chat = await gw.ended((await gw.send("chats"))["id"])
+    assert chat["verdict"]["channel"] == "wechat"
+    assert gw.service.gateway.clock.now() - began < 1_500
+    assert gw.taken().get("sms") is None
+
+    # The provider is back; nobody touches anything.
+    gw.switch("sms", State.UP)
+    answers = [await gw.ended(one["id"], 30) for one in surveys]
+    assert [(one["verdict"]["state"], one["verdict"]["channel"]) for one in answers] == [("reached", "sms")] * ASKED
+    await until(lambda: _is(gw, "sms", "up"))
+    await gw.sandbox.idle()
+    assert gw.taken() == {"voice": CRITICAL, "wechat": 1, "sms": ASKED}, "nobody who was reached is told again"
+
+
+async def test_an_operator_pauses_a_channel_and_lets_it_go_on(gw: Running) -> None:
+    phone = "+447400000410"
+    await gw.customer("home", sms=phone, voice=phone, preferences={"channels": ["sms", "voice"]})
+    await gw.customer("asked", sms="+447400000411", preferences={"channels": ["sms"]})
+    paused = await gw.api("POST", "/v1/channels/sms/pause", {"reason": "Wrong sender name"})
+    assert (paused.status, paused.body["state"]) == (200, "paused"), paused
+
+    survey = await gw.send("asked", "survey")
+    notice = await gw.ended((await gw.send("home", reach=LONG))["id"])
+
+    assert notice["verdict"]["channel"] == "voice"
+    held = await gw.when(survey["id"], lambda found: found["status"] == "held")
+    assert held["held"]["code"] == "paused"
+    await gw.api("POST", "/v1/channels/sms/resume", {"reason": "Mended"})
+    assert (await gw.ended(survey["id"], 20))["verdict"]["channel"] == "sms"
+
+
+async def test_a_provider_that_asks_us_to_slow_down(gw: Running) -> None:
+    """429 with Retry-After: the same channel is tried again, later, and nothing is lost or sent twice."""
+    await gw.customer("home", sms="+447400000412", preferences={"channels": ["sms"]})
+    gw.switch("sms", State.THROTTLES)
+    sent = await gw.send("home", reach=LONG)
+    await gw.when(sent["id"], lambda found: found["attempts"])
+    gw.switch("sms", State.UP)
+    told = await gw.ended(sent["id"])
+    assert (told["verdict"]["state"], told["verdict"]["channel"]) == ("reached", "sms"), told
+    assert gw.taken() == {"sms": 1}
+
+
+async def _state(gw: Running, channel: str) -> str:
+    answer = await gw.api("GET", "/v1/channels")
+    items: list[dict[str, Any]] = answer.body["items"]
+    return next(one["state"] for one in items if one["name"] == channel)
+
+
+async def _is(gw: Running, channel: str, state: str) -> bool:
+    return await _state(gw, channel) == state

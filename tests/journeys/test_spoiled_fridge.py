@@ -1,0 +1,104 @@
+"""Story 1. Ana ranked WeChat, SMS, voice. WeChat refuses, the SMS gets no receipt, she answers the call and presses 1."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from gateway.sandbox.behaviour import Carrier, Fate
+from gateway.sandbox.people import ana
+from tests.support.running import Running, until
+
+PATIENT: Final = {"until": "acknowledged", "step": 1, "within": 30}
+NOTICE: Final = {"area": "Kypseli", "restored_by": "2026-11-22T18:00:00+02:00"}
+
+
+async def test_ana_is_reached_by_voice_and_nothing_further_is_sent(gw: Running) -> None:
+    her = ana()
+    await gw.sample(her)
+    sent = await gw.send(her.id, template="outage-notice", data=NOTICE, reach=PATIENT)
+    assert [step["channel"] for step in sent["route"]] == ["wechat", "sms", "voice"]
+
+    told = await gw.ended(sent["id"])
+
+    assert told["verdict"]["state"] == "reached", told
+    assert (told["verdict"]["channel"], told["verdict"]["level"]) == ("voice", "acknowledged")
+    assert told["verdict"]["proven"]
+    assert told["answer"]["value"] is True
+    assert told["answer"]["channel"] == "voice"
+    assert _tries(told) == [("wechat", "failed", "none"), ("sms", "sent", "none"), ("voice", "delivered", "acknowledged")]
+    wechat, sms, voice = told["attempts"]
+    assert wechat["provider_code"] == "43101"
+    assert _seconds(sms, voice) >= 1.0, "the SMS had its whole step"
+    await _nothing_follows(gw, told)
+    assert gw.taken() == {"sms": 1, "voice": 1}
+    [call] = gw.sandbox.world.calls(her.address("voice"))
+    assert call.answered_by == "human"
+    assert "Kypseli" in call.lines[0].text
+
+
+async def test_an_answering_machine_does_not_count(gw: Running) -> None:
+    her = ana()
+    await gw.sample(her)
+    gw.fate("voice", her.address("voice"), Fate.VOICEMAIL)
+    sent = await gw.send(her.id, template="outage-notice", data=NOTICE, reach={**PATIENT, "within": 4})
+
+    told = await gw.ended(sent["id"])
+
+    assert (told["verdict"]["state"], told["verdict"]["code"]) == ("unreached", "no_receipt"), told
+    voice = told["attempts"][-1]
+    assert (voice["channel"], voice["status"], voice["answered_by"]) == ("voice", "sent", "machine")
+    [call] = gw.sandbox.world.calls(her.address("voice"))
+    assert any("Kypseli" in line.text for line in call.lines), "the machine was told all the same"
+
+
+async def test_a_call_that_rings_out_is_a_failure_at_once(gw: Running) -> None:
+    her = ana()
+    await gw.sample(her)
+    for carrier, fate in (("sms", Fate.UNDELIVERED), ("voice", Fate.RINGS_OUT)):
+        gw.fate(carrier, her.address(carrier), fate)
+    sent = await gw.send(her.id, template="outage-notice", data=NOTICE, reach={**PATIENT, "step": 20})
+
+    told = await gw.ended(sent["id"])
+
+    assert (told["verdict"]["state"], told["verdict"]["code"]) == ("unreached", "all_failed"), told
+    assert [attempt["fault"] for attempt in told["attempts"]] == ["declined", "unreachable", "no_answer"]
+
+
+async def test_a_late_receipt_still_counts(gw: Running) -> None:
+    """The SMS is delivered while the call already rings: she is reached by SMS, and the call is ended."""
+    her = ana()
+    await gw.sample(her)
+    gw.sandbox.behaviour.carrier_fates.pop((Carrier.SMS, her.address("sms")))
+    gw.sandbox.behaviour.delays.receipt = (40.0, 41.0)  # 0.8 seconds of ours to "sent", as long again to "delivered"
+    gw.lets_it_ring(her.address("voice"))
+    reach = {"until": "delivered", "step": 1, "within": 30}
+    sent = await gw.send(her.id, template="outage-notice", data=NOTICE, reach=reach)
+    await until(lambda: gw.sandbox.world.calls(her.address("voice")))
+
+    told = await gw.ended(sent["id"])
+
+    assert (told["verdict"]["state"], told["verdict"]["channel"]) == ("reached", "sms"), told
+    [call] = gw.sandbox.world.calls(her.address("voice"))
+    await until(lambda: call.over)
+    assert call.status == "canceled"
+
+
+def _tries(message: dict[str, Any]) -> list[tuple[str, str, str]]:
+    return [(one["channel"], one["status"], one["engagement"]) for one in message["attempts"]]
+
+
+def _seconds(earlier: dict[str, Any], later: dict[str, Any]) -> float:
+    first, second = (datetime.fromisoformat(one["times"]["started"]) for one in (earlier, later))
+    return (second - first).total_seconds()
+
+
+async def _nothing_follows(gw: Running, told: dict[str, Any]) -> None:
+    """All that was under way has ended, a further step's time has passed, and the record is as it was."""
+    clock = gw.service.gateway.clock
+    end = clock.now() + 1_200
+    await gw.sandbox.idle()
+    await until(lambda: clock.now() > end)
+    again = await gw.message(told["id"])
+    assert again["attempts"] == told["attempts"]
+    assert again["route"] == []
