@@ -22,6 +22,7 @@ class Sample(msgspec.Struct):
 
     seconds: float = 0.0
     statuses: dict[int, int] = {}
+    numbers: list[int] = []
     began: list[int] = []
     took: list[int] = []
     refused: str = ""
@@ -102,7 +103,7 @@ async def closed_loop(target: Target, body: Body, numbers: Iterator[int], connec
             number = next(numbers, None)
             if number is None:
                 return
-            await _one(line, target.request(body(number)), sample)
+            await _one(line, number, target.request(body(number)), sample)
 
     await asyncio.gather(*(run(line) for line in lines))
     sample.seconds = (time.monotonic_ns() - start) / 1e9
@@ -121,7 +122,7 @@ async def paced(target: Target, body: Body, numbers: Iterator[int], per_second: 
 
     async def run(number: int) -> None:
         line = await free.get()
-        await _one(line, target.request(body(number)), sample)
+        await _one(line, number, target.request(body(number)), sample)
         free.put_nowait(line)
 
     running: list[asyncio.Task[None]] = []
@@ -135,11 +136,12 @@ async def paced(target: Target, body: Body, numbers: Iterator[int], per_second: 
     return sample
 
 
-async def _one(line: Line, request: bytes, sample: Sample) -> None:
+async def _one(line: Line, number: int, request: bytes, sample: Sample) -> None:
     began = time.monotonic_ns()
     status, answer = await line.ask(request)
+    sample.numbers.append(number)
     sample.began.append(began)
     sample.took.append(time.monotonic_ns() - began)
     sample.statuses[status] = sample.statuses.get(status, 0) + 1
-    if status >= 300 and not sample.refused:
+    if (status >= 300 or b'"problem":{' in answer) and not sample.refused:
         sample.refused = answer[:500].decode(errors="replace")

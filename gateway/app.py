@@ -25,6 +25,7 @@ from gateway.delivery.follow import Follower
 from gateway.delivery.inbound import Inbox
 from gateway.delivery.intake import Intake
 from gateway.delivery.meeting import Meeting
+from gateway.delivery.metrics import Metrics
 from gateway.delivery.pacing import Switchboard
 from gateway.delivery.people import People
 from gateway.delivery.receipts import Receipts
@@ -128,13 +129,14 @@ class Gateway:
         self.idempotency = Idempotency(self.scripts, self.clock)
         self.links = Links(settings.public_url, secret, old, self.clock.now)
         self.registry = CollectorRegistry()
+        self.metrics = Metrics(self.registry)
 
     def _delivery(self, settings: Settings, test_callback_base: str) -> None:
         live = Switchboard(self.channels["live"], settings.channels, self.scripts, self.clock, "")
         test = Switchboard(self.channels["test"], {}, self.scripts, self.clock, "@test")
         self.boards: dict[Mode, Switchboard] = {"live": live, "team": live, "test": test}
         effects = Effects(self.customers, self.channels, self.clock)
-        self.desk = Desk(self.messages, self.customers, self.rules, self.boards, effects, self.clock)
+        self.desk = Desk(self.messages, self.customers, self.rules, self.boards, effects, self.metrics, self.clock)
         self.words = Words(settings, self.links, self._speaks)
         self.follower = Follower(self.scripts, self.clock, [live, test])
         meeting = Meeting(self.scripts)
@@ -149,8 +151,8 @@ class Gateway:
         )
         self.inbox = Inbox(self.scripts, self.desk, self.customers, self.clock)
         self.receipts = Receipts(self.desk, meeting)
-        self.intake = Intake(self.desk, self.customers, self.templates, self.words, self.clock)
-        known = sorted({*self.channels["live"], *registry.CHANNELS, *registry.plugins()})
+        known = registry.names()
+        self.intake = Intake(self.desk, self.customers, self.templates, self.words, self.clock, known)
         self.people = People(self.customers, self.clock, known_channels=known, categories=self.rules.categories)
         self.board = Board(live, settings, self.scripts, self.clock)
         self.pages = PublicPages(self.desk, self.words, self.inbox, self.customers, self.clock)

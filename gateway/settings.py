@@ -237,7 +237,8 @@ def with_sandbox(settings: Settings, *, twilio_base: str, wechat_base: str, smtp
     """The settings with all four channels pointed at the look-alikes at these addresses.
 
     Real credentials are replaced whole, so none can reach a look-alike. The look-alikes' own are derived from the
-    secret key: the same for every process of one gateway, and useless for forging callbacks to another.
+    secret key: the same for every process of one gateway, and useless for forging callbacks to another. A channel
+    that isn't built in is given its `[channels.*.sandbox]` in place of its options, so that it can't send for real.
     """
 
     def made(purpose: str) -> bytes:
@@ -260,4 +261,7 @@ def with_sandbox(settings: Settings, *, twilio_base: str, wechat_base: str, smtp
     )
     sender = ("Gateway sandbox <gateway@sandbox.test>", "gateway@sandbox.test")
     smtp = _relay_settings(values.smtp_url(smtp_url), sender, "bounces.sandbox.test")
-    return msgspec.structs.replace(settings, sandbox=True, twilio=twilio, smtp=smtp, wechat=wechat, missing={})
+    own = {name: msgspec.structs.replace(said, options=said.sandbox) for name, said in settings.channels.items()}
+    return msgspec.structs.replace(
+        settings, sandbox=True, twilio=twilio, smtp=smtp, wechat=wechat, missing={}, channels=own
+    )

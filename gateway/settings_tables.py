@@ -35,7 +35,7 @@ class Tables:
     def channels(self, plugins: Collection[str]) -> dict[str, ChannelSettings]:
         """Name -> what the operator says of the channel. `plugins`: names of channels installed beside the built-in."""
         found: dict[str, ChannelSettings] = {}
-        known = [*CHANNELS, *plugins]
+        known = list(dict.fromkeys([*CHANNELS, *plugins]))
         for name, table in self._named("channels"):
             if name in known:
                 found[name] = self._channel(name, table)
@@ -97,6 +97,10 @@ class Tables:
         if name in CHANNELS:
             self._only(where, table, known if name == "voice" else known[:-1])
             rest = {}
+        sandbox = rest.pop("sandbox", {})
+        if not isinstance(sandbox, dict):
+            self._problem(f"{where}.sandbox", f"must be a table, written [{where}.sandbox]")
+            sandbox = {}
         concurrency = self._number(where, table, "concurrency", whole=True)
         return ChannelSettings(
             messages_per_second=self._number(where, table, "messages_per_second"),
@@ -105,6 +109,7 @@ class Tables:
             connect_timeout=self._number(where, table, "connect_timeout"),
             voices=self._voices(f"{where}.voices", table.get("voices", {})),
             options=rest,
+            sandbox=cast("dict[str, Any]", sandbox),
         )
 
     def _voices(self, where: str, given: object) -> dict[str, Voice]:

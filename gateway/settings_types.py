@@ -99,7 +99,14 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout: float | None = None
     voices: dict[str, Voice] = {}
     options: dict[str, Any] = {}
-    """Whatever else stands in the table of a plug-in's channel."""
+    """Whatever else stands in the table of a plug-in's channel; its secrets too, so `repr` names the keys alone."""
+    sandbox: dict[str, Any] = {}
+    """What takes the place of `options` in the sandbox and for test keys, so that nothing leaves for real."""
+
+    def __repr__(self) -> str:
+        fields = ((name, getattr(self, name)) for name in self.__struct_fields__ if name not in ("options", "sandbox"))
+        told = [f"{name}={value!r}" for name, value in fields if value]
+        return f"ChannelSettings({', '.join([*told, f'options={sorted(self.options)}'])})"
 
 
 class CaseSettings(msgspec.Struct, frozen=True, kw_only=True):

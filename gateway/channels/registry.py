@@ -27,6 +27,11 @@ def plugins() -> dict[str, Any]:
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
+def names() -> tuple[str, ...]:
+    """Every channel that settings, addresses and preferences may name, whether or not its settings are there."""
+    return tuple(sorted({*CHANNELS, *plugins()}))
+
+
 def build(settings: Settings, deps: Deps) -> dict[str, Channel]:
     """Every channel whose settings are there, by name."""
     classes: dict[str, Any] = {name: _load(place) for name, place in CHANNELS.items()}

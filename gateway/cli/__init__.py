@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from gateway.cli import bounce, check, customers, dev, keys, morgue, send, serve, templates
+from gateway.cli import bench, bounce, check, customers, dev, keys, morgue, send, serve, templates
 
 app = typer.Typer(
     name="gateway",
@@ -18,6 +18,7 @@ app.command("serve")(serve.serve)
 app.command("check")(check.check)
 app.command("send")(send.send)
 app.command("bounce")(bounce.bounce)
+app.command("bench")(bench.bench)
 app.add_typer(keys.app, name="keys")
 app.add_typer(customers.app, name="customers")
 app.add_typer(templates.app, name="templates")

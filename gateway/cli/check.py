@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 
 from gateway.app import rules_of
-from gateway.channels.registry import plugins
+from gateway.channels.registry import names
 from gateway.check import Finding, faults_of, run_checks
 from gateway.cli.common import out
 from gateway.settings import load
@@ -41,7 +41,7 @@ def check(*, json: Annotated[bool, typer.Option("--json", help="Print JSON for p
 
 async def _findings() -> list[Finding]:
     try:
-        settings = load(os.environ, Path.cwd(), command="check", plugins=tuple(plugins()))
+        settings = load(os.environ, Path.cwd(), command="check", plugins=names())
         rules_of(settings)
     except BadSettings as bad:
         return faults_of(bad.problems)

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from rich.console import Console
 
 from gateway.app import Gateway
-from gateway.channels.registry import plugins
+from gateway.channels.registry import names
 from gateway.settings import load
 from gateway.settings_types import BadSettings, Settings
 from gateway.store.embedded import DataDirInUseError, EmbeddedRedisError, NoServerError, embedded
@@ -39,13 +39,14 @@ def fail(text: str, *more: str) -> NoReturn:
 def settings_for(command: str) -> Settings:
     """The settings of this machine; ends the command with one line per fault."""
     try:
-        return load(os.environ, Path.cwd(), command=command, plugins=tuple(plugins()))
+        return load(os.environ, Path.cwd(), command=command, plugins=names())
     except BadSettings as bad:
         fail("the settings can't be used.", *bad.problems)
 
 
 def log_to_stderr(*, verbose: bool, json: bool) -> None:
     """Logs go to standard error, so that standard output stays a command's own."""
+    logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's, which would name addresses
     # Tracebacks without local variables: those hold addresses and words.
     console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     render: Any = structlog.processors.JSONRenderer() if json else console
@@ -65,7 +66,11 @@ def log_to_stderr(*, verbose: bool, json: bool) -> None:
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's work; what a person can mend is said in one line."""
     try:
-        return asyncio.run(work)
+        if sys.platform == "win32":
+            return asyncio.run(work)
+        import uvloop  # noqa: PLC0415 - there is none on Windows
+
+        return uvloop.run(work)
     except BadSettings as bad:
         fail("the settings can't be used.", *bad.problems)
     except (DataDirInUseError, EmbeddedRedisError, NoServerError) as bad:

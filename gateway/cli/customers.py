@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,11 +14,11 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from gateway.app import Gateway
+from gateway.channels.registry import names
 from gateway.cli.common import err, fail, opened, out, run, settings_for
 
 app = typer.Typer(help="Import and export customers.", no_args_is_help=True)
 __all__ = ["app"]
-_ADDRESSES = ("sms", "voice", "email", "wechat")
 _encode = msgspec.json.encode
 
 
@@ -28,9 +28,9 @@ def rows_of(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """
     with path.open(encoding="utf-8-sig", newline="") as lines:
         if path.suffix.lower() == ".csv":
-            reader = csv.DictReader(lines)
+            reader, channels = csv.DictReader(lines), names()
             for row in reader:
-                yield reader.line_num, _from_csv(row)
+                yield reader.line_num, _from_csv(row, channels)
             return
         for number, line in enumerate(lines, 1):
             if line.strip():
@@ -44,12 +44,12 @@ def _from_json(line: str) -> dict[str, Any] | str:
         return f"not a JSON object: {bad}"
 
 
-def _from_csv(row: dict[str | None, Any]) -> dict[str, Any] | str:
+def _from_csv(row: dict[str | None, Any], channels: Sequence[str]) -> dict[str, Any] | str:
     if None in row:
         return "has more cells than the header has columns"
     cells = {str(k).strip(): v.strip() for k, v in row.items() if v is not None and v.strip()}
     made: dict[str, Any] = {name: cells.pop(name) for name in ("id", "name", "locale", "time_zone") if name in cells}
-    found = [{"channel": c, "value": v} for c in _ADDRESSES if c in cells for v in cells.pop(c).split(";")]
+    found = [{"channel": c, "value": v} for c in channels if c in cells for v in cells.pop(c).split(";")]
     return {**made, "addresses": found, "attributes": dict(cells)}
 
 

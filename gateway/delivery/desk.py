@@ -13,6 +13,7 @@ import structlog
 
 from gateway.customer import Customer
 from gateway.delivery.effects import Effects
+from gateway.delivery.metrics import Metrics
 from gateway.delivery.pacing import Switchboard
 from gateway.message import Message, Mode, Verdict
 from gateway.routing.decide import apply, decide
@@ -52,6 +53,7 @@ class Desk:
         rules: Rules,
         boards: Mapping[Mode, Switchboard],
         effects: Effects,
+        metrics: Metrics,
         clock: Clock,
     ) -> None:
         self.messages = messages
@@ -59,6 +61,7 @@ class Desk:
         self.rules = rules
         self.boards = boards
         self.effects = effects
+        self.metrics = metrics
         self.clock = clock
 
     def category(self, message: Message) -> Category:
@@ -99,8 +102,16 @@ class Desk:
         if outcome != "ok":
             return False
         before, case.before, case.version = case.before, Before.of(case.message), version
+        if was.state == "pending" and case.message.done:
+            self._measure(case.message)
         await self.effects.follow(before, case.message, case.customer, newly_done=was.state == "pending")
         return True
+
+    def _measure(self, message: Message) -> None:
+        verdict = message.verdict
+        self.metrics.ended(message.category, verdict.state, verdict.code)
+        if verdict.state == "reached" and verdict.at is not None:
+            self.metrics.reached(message.category, verdict.channel, (verdict.at - message.due_at) / 1000)
 
     @staticmethod
     def claims(message: Message, following: Next, now: int) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -43,8 +43,17 @@ class Origin(msgspec.Struct, frozen=True):
 class Intake:
     """Accepts messages."""
 
-    def __init__(self, desk: Desk, customers: Customers, templates: Templates, words: Words, clock: Clock) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        customers: Customers,
+        templates: Templates,
+        words: Words,
+        clock: Clock,
+        known_channels: Collection[str],
+    ) -> None:
         self._desk = desk
+        self._known = known_channels
         self._customers = customers
         self._templates = templates
         self._words = words
@@ -67,6 +76,7 @@ class Intake:
             known = await self._desk.reopen(message.id)
             if known is not None:
                 return known.message, self._desk.decide(known).route
+        self._desk.metrics.accepted(mode, message.category)
         return message, following.route
 
     async def accept_many(
@@ -94,7 +104,8 @@ class Intake:
         if message.due_at > message.created_at:
             following = Next(status="scheduled", wake_at=message.due_at, deadline=deadline)
         apply(message, following, self._clock.now())
-        await self._desk.messages.accept(message, following, pack(body), claims=False)
+        if await self._desk.messages.accept(message, following, pack(body), claims=False) == "ok":
+            self._desk.metrics.accepted(mode, message.category)
         return message
 
     async def preview(self, mode: Mode, new: NewMessage) -> tuple[Message, tuple[RouteStep, ...]]:
@@ -126,7 +137,7 @@ class Intake:
             raise Rejected([("/id", "The customer of this message is gone.")])
         faults: list[Problem] = []
         asked = {**_asked(old), **(reach or {})}
-        contract = reach_for(asked, self._desk.category(old), old.prompt, self._known(mode), faults)
+        contract = reach_for(asked, self._desk.category(old), old.prompt, self._known, faults)
         if faults or contract is None:
             raise Rejected(faults)
         now = origin.at
@@ -171,7 +182,7 @@ class Intake:
         body = await self._body(new, faults)
         customer, version = await self._person(new, faults, store=store)
         prompt = prompt_for(new, category)
-        reach = None if category is None else reach_for(new.reach, category, prompt, self._known(mode), faults)
+        reach = None if category is None else reach_for(new.reach, category, prompt, self._known, faults)
         if faults or category is None or reach is None or customer is None:
             raise Rejected(faults)
         message = Message(
@@ -223,9 +234,6 @@ class Intake:
         apply(message, following, now)
         message.claimed = claims
         return claims
-
-    def _known(self, mode: Mode) -> set[str]:
-        return set(self._desk.boards[mode].posts) | {"sms", "voice", "email", "wechat"}
 
     async def _body(self, new: NewMessage, faults: list[Problem]) -> Body:
         if new.content is not None:

@@ -17,7 +17,7 @@ from gateway.delivery.people_parse import Profile, Reading
 from gateway.delivery.people_rows import Row, Rows, read_row, taken_in
 from gateway.delivery.people_views import customer_view, entry_view, merged, preferences_view, profile_form
 from gateway.preferences.consent import ANY, effective
-from gateway.store.addresses import needs_proof, scope
+from gateway.store.addresses import needs_proof, news, scope
 from gateway.store.clock import Clock
 from gateway.store.customers import Changed, Conflict, Customers, Written
 
@@ -189,7 +189,7 @@ class People:
         await self._customers.upsert(row.id, take)
         for address in row.profile.addresses:
             said = [entry for entry in row.consents if entry.address == self._customers.address_key(address.value)]
-            if said:
+            if news(bound, said):
                 await self._customers.withdraw(address.channel, address.value, said)
 
     def _with_row(
@@ -198,9 +198,7 @@ class People:
         known = {(*scope(entry), entry.at) for entry in (*ledger, *held)}
         fresh = [entry for entry in row.consents if (*scope(entry), entry.at) not in known]
         wrong = [
-            (f"/consents/{row.consents.index(entry)}/proof", NEEDS_PROOF)
-            for entry in fresh
-            if needs_proof(held, entry)
+            (f"/consents/{row.consents.index(entry)}/proof", NEEDS_PROOF) for entry in fresh if needs_proof(held, entry)
         ]
         if wrong:
             raise Invalid(wrong)

@@ -41,7 +41,7 @@ def customer_view(customer: Customer, now: int) -> dict[str, Any]:
 
 def preferences_view(preferences: Preferences) -> dict[str, Any]:
     """The preferences in the form of their PUT."""
-    return cast("dict[str, Any]", msgspec.to_builtins(preferences))
+    return msgspec.json.decode(msgspec.json.encode(preferences), type=dict[str, Any])
 
 
 def entry_view(entry: ConsentEntry | Standing, customer: Customer) -> dict[str, Any]:

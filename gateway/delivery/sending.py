@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -117,9 +118,13 @@ class Sender:
             await self._desk.settle(case, _withdrawn(attempt.id))
             return
         out = self._outbound(case, attempt, words, deadline)
+        begun = time.monotonic()
         outcome = await asyncio.shield(channel.send(out))
-        if await self._boards[case.message.mode].heard(post, outcome) and not post.breaker.closed:
-            self._opened(post)
+        self._desk.metrics.sent(attempt.channel, outcome, time.monotonic() - begun)
+        if await self._boards[case.message.mode].heard(post, outcome):
+            self._desk.metrics.breaker(post.line, is_open=not post.breaker.closed)
+            if not post.breaker.closed:
+                self._opened(post)
         news = [self._receipt(attempt.id, outcome)]
         if isinstance(outcome, Accepted) and outcome.provider_id is not None:
             met = await self._meeting.introduce(attempt.channel, outcome.provider_id, case.message.id, attempt.id)

@@ -167,13 +167,14 @@ class Worker:
         board, post = self._posts[taken.channel] if taken.channel is not None else (None, None)
         if board is not None and post is not None:
             board.began(post, lane)
-        self._deciding += 1
+        # What holds a permit may hang for as long as its provider does; it must not use up the room for deciding.
+        self._deciding += post is None
         task = asyncio.get_running_loop().create_task(self._work(number, taken, lane, post))
         self._working.add(task)
 
         def over(done: asyncio.Task[None]) -> None:
             self._working.discard(done)
-            self._deciding -= 1
+            self._deciding -= post is None
             if board is not None and post is not None:
                 board.ended(post, lane)
             if self._more:

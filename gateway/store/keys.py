@@ -155,6 +155,11 @@ def provider_id(channel: str, number: str) -> str:
     return f"{{x:{digest(channel + chr(0) + number)}}}"
 
 
+def early_news(channel: str, number: str) -> str:
+    """News under a provider's id that nobody had told us yet (list)."""
+    return f"{provider_id(channel, number)}:early"
+
+
 def rate(channel: str) -> str:
     """A channel's token bucket (hash)."""
     return f"{{rate:{channel}}}"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway.channels.base import Rendered
+from gateway.channels.registry import names
 from gateway.customer import ConsentEntry, Customer
 from gateway.delivery.desk import Desk
 from gateway.delivery.inbound import Inbox
@@ -85,7 +86,7 @@ class Board:
 
     def __init__(self, board: Switchboard, settings: Settings, scripts: Scripts, clock: Clock) -> None:
         self._board = board
-        self._settings = settings
+        self._missing = {name: f"set [channels.{name}]" for name in names()} | settings.missing
         self._scripts = scripts
         self._clock = clock
 
@@ -94,7 +95,7 @@ class Board:
         found = [await self._state(post) for post in self._board.posts.values()]
         missing = [
             ChannelState(name=name, state="missing", reason=remedy)
-            for name, remedy in self._settings.missing.items()
+            for name, remedy in self._missing.items()
             if name not in self._board.posts
         ]
         return sorted((*found, *missing), key=lambda state: state.name)

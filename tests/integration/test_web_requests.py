@@ -117,7 +117,7 @@ async def test_what_is_not_strict_json_is_refused_with_the_remedy(
 
 
 async def test_good_bodies_pass_whole(client: aiohttp.ClientSession) -> None:
-    tree = {"name": "Ω😀", "data": {"deep": [[[[]]]], "pair": "\U0001f600", "n": 1.5}, "inner": None}
+    tree: dict[str, Any] = {"name": "Ω😀", "data": {"deep": [[[[]]]], "pair": "\U0001f600", "n": 1.5}, "inner": None}
     for encoded in (msgspec.json.encode(tree), b'{"name":"\\ud83d\\ude00"}'):
         async with client.post("/v1/echo", data=encoded, headers=JSON) as response:
             assert response.status == 200

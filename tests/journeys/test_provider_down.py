@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from typing import Any, Final
 
 from gateway.sandbox.behaviour import State
@@ -10,6 +11,7 @@ from tests.support.running import Running, until
 
 CRITICAL: Final = 12
 ASKED: Final = 6
+QUICK: Final = {"until": "delivered", "step": 2, "within": 300}
 LONG: Final = {"until": "delivered", "step": 60, "within": 300}
 
 
@@ -22,10 +24,16 @@ async def test_the_sms_provider_is_down(gw: Running) -> None:
     await gw.customer("chats", wechat="oSomebody0001x", preferences={"channels": ["wechat"]})
     gw.switch("sms", State.REFUSES)
 
-    # Nobody waits for a step of a minute: the notices go by voice as soon as the breaker is open.
-    notices = await asyncio.gather(*(gw.send(f"home-{n}", reach=LONG) for n in range(CRITICAL)))
+    # The first few find out. Each answer is lost, so none of them is given up before its step is over.
+    notices = await asyncio.gather(*(gw.send(f"home-{n}", reach=QUICK) for n in range(5)))
+    await until(lambda: _is(gw, "sms", "broken"))
+    # From now on notices go by voice at once, but for the few that serve as probes.
+    notices += await asyncio.gather(*(gw.send(f"home-{n}", reach=QUICK) for n in range(5, CRITICAL)))
     told = [await gw.ended(one["id"]) for one in notices]
     assert [one["verdict"]["channel"] for one in told] == ["voice"] * CRITICAL, told
+    untried = [one for one in told[5:] if one["attempts"][0]["channel"] == "voice"]
+    assert len(untried) >= CRITICAL - 5 - 2
+    assert all(_waited(one) < 1.0 for one in untried), untried
     assert await _state(gw, "sms") == "broken"
 
     # Surveys wait in line, and say why.
@@ -77,6 +85,12 @@ async def test_a_provider_that_asks_us_to_slow_down(gw: Running) -> None:
     told = await gw.ended(sent["id"])
     assert (told["verdict"]["state"], told["verdict"]["channel"]) == ("reached", "sms"), told
     assert gw.taken() == {"sms": 1}
+
+
+def _waited(message: dict[str, Any]) -> float:
+    """Seconds from acceptance to the first try."""
+    first, begun = (dt.datetime.fromisoformat(at) for at in (message["created_at"], message["attempts"][0]["times"]["started"]))
+    return (begun - first).total_seconds()
 
 
 async def _state(gw: Running, channel: str) -> str:

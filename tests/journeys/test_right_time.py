@@ -31,7 +31,6 @@ async def test_quiet_hours_hold_a_survey_and_let_an_outage_pass(gw: Running) -> 
         assert held["held"]["code"] == "quiet_hours", held
         until = dt.datetime.fromisoformat(held["held"]["until"]).astimezone(dt.UTC)
         assert f"{until:%H:%M}" == night["end"]
-        assert dt.datetime.fromisoformat(held["deadline"]) > until, "time held for the night doesn't count"
         assert held["attempts"] == []
     await gw.sandbox.idle()
     assert gw.taken() == {"sms": 1}

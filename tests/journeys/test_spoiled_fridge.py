@@ -26,7 +26,7 @@ async def test_ana_is_reached_by_voice_and_nothing_further_is_sent(gw: Running) 
     assert told["verdict"]["proven"]
     assert told["answer"]["value"] is True
     assert told["answer"]["channel"] == "voice"
-    assert _tries(told) == [("wechat", "failed", "none"), ("sms", "sent", "none"), ("voice", "delivered", "acknowledged")]
+    assert _tries(told) == [("wechat", "failed", "none"), ("sms", "accepted", "none"), ("voice", "delivered", "acknowledged")]
     wechat, sms, voice = told["attempts"]
     assert wechat["provider_code"] == "43101"
     assert _seconds(sms, voice) >= 1.0, "the SMS had its whole step"
@@ -62,7 +62,7 @@ async def test_a_call_that_rings_out_is_a_failure_at_once(gw: Running) -> None:
     told = await gw.ended(sent["id"])
 
     assert (told["verdict"]["state"], told["verdict"]["code"]) == ("unreached", "all_failed"), told
-    assert [attempt["fault"] for attempt in told["attempts"]] == ["declined", "unreachable", "no_answer"]
+    assert [attempt["fault"] for attempt in told["attempts"]] == ["declined", "bad_address", "no_answer"]
 
 
 async def test_a_late_receipt_still_counts(gw: Running) -> None:

@@ -65,12 +65,12 @@ async def test_stop_all_closes_everything(gw: Running) -> None:
 
 
 async def test_stop_binds_everybody_who_shares_the_number(gw: Running) -> None:
-    await gw.customer("maria", sms=PHONE)
-    await gw.customer("nikos", sms=PHONE)
+    for name in ("maria", "nikos"):
+        await gw.customer(name, sms=PHONE, preferences={"channels": ["sms"]})
     await gw.texts_us(PHONE, "STOP")
     await until(lambda: _is_off(gw, "nikos"))
     await until(lambda: _is_off(gw, "maria"))
-    await gw.customer("born-later", sms=PHONE)
+    await gw.customer("born-later", sms=PHONE, preferences={"channels": ["sms"]})
     sent = await gw.send("born-later")
     assert sent["verdict"]["code"] == "opted_out", "the withdrawal follows the address"
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import subprocess
 import tempfile
 import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Final
 
 from gateway.store.server_binary import find_binary
+
+# Ends the server when our end of its standard input closes, so also when pytest itself is killed.
+_KEEPER: Final = '"$@" & exec >/dev/null 2>&1; read -r _; kill -9 $!; wait $!; rm -rf "$0"'
 
 
 @contextlib.contextmanager
@@ -32,8 +35,13 @@ def throwaway_redis() -> Generator[str]:
     command = [find_binary().path, *(part for name, value in options.items() for part in (f"--{name}", value))]
     # A session of its own, so that Ctrl-C reaches pytest alone and the teardown still finds a server.
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
+        ["/bin/sh", "-c", _KEEPER, str(home), *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     ) as server:
+        assert server.stdin is not None
         assert server.stdout is not None
         said: list[bytes] = []
         for line in server.stdout:
@@ -48,10 +56,9 @@ def throwaway_redis() -> Generator[str]:
         try:
             yield f"unix://{home / 's'}"
         finally:
-            server.kill()
+            server.stdin.close()
             server.wait()
             drain.join()
-            shutil.rmtree(home, ignore_errors=True)
 
 
 def _swallow(lines: Iterator[bytes]) -> None:

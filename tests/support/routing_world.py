@@ -54,6 +54,12 @@ class World:
         self._number = count()
         message.due_at = due_at(message, customer, rules)
 
+    def __repr__(self) -> str:
+        return (
+            f"World at {self.seconds} s: {self.customer}, {self.message}, fates={self.fates}, "
+            f"shut={self.shut}, line={self.line}, latency={self.latency}, began={self.began}, next={self.following}"
+        )
+
     @property
     def seconds(self) -> float:
         return (self.now - T0) / 1000

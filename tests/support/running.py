@@ -149,6 +149,16 @@ class Running:
         """A person whose phone rings for the full 25 real seconds, until somebody in the test answers it."""
         self.sandbox.world.device("phone", number).hands_on = True
 
+    async def picks_up(self, number: str, key: str) -> None:
+        """A person answers the call that rings, and presses a key once one is asked for."""
+        calls = self.sandbox.world.calls
+        await until(lambda: calls(number) and calls(number)[-1].status == "ringing")
+        call = calls(number)[-1]
+        session = self.sandbox.twilio.calls.sessions[call.id]
+        session.answer()
+        await until(lambda: call.wants_key)
+        session.press(key)
+
     def switch(self, carrier: str, state: State) -> None:
         """Turn a whole carrier off and on."""
         self.sandbox.behaviour.switch(Carrier(carrier), state)

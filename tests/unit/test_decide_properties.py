@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from gateway.customer import AddressHealth, Customer, Preferences
@@ -31,7 +31,10 @@ from tests.support.routing import (
 from tests.support.routing_world import World
 
 QUICK = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=60,
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 CHANNELS = ["sms", "wechat", "email", "voice"]
 SECONDS = st.sampled_from([0, 1, 3, 5, 20, 59, 60, 61, 180, 299, 300, 301, 899, 900, 2000, 5000])

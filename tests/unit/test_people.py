@@ -14,6 +14,7 @@ from gateway.delivery.people_parse import MOST_ATTRIBUTES, Reading
 from gateway.delivery.people_rows import taken_in
 from gateway.delivery.people_views import merged, preferences_view
 
+EMPTY: list[Any] = []
 NOW = 1_795_000_000_000
 KNOWN = Known(channels=("sms", "email", "wechat", "voice", "pager"), categories=("outage", "survey"))
 
@@ -133,7 +134,7 @@ def nested(levels: int) -> Any:
     [
         {"a": "x" * MOST_ATTRIBUTES},
         nested(6),
-        {"a": [[[[[]]]]]},
+        {"a": [[[[EMPTY]]]]},
         {"a": 2**63},
         {"a": "\ud800"},
         {"a\x00": 1},
@@ -219,7 +220,7 @@ def test_absent_quiet_hours_and_none_are_two_things(raw: dict[str, Any]) -> None
 def test_bad_preferences_are_told_at_once() -> None:
     raw = {
         "channels": ["sms", "telex", "sms"],
-        "categories": {"gossip": {}, "outage": {"channels": [], "enabled": 1, "x": 1}, "survey": None},
+        "categories": {"gossip": {}, "outage": {"channels": EMPTY, "enabled": 1, "x": 1}, "survey": None},
         "quiet_hours": {"start": "9:00", "end": "24:00"},
         "language": 5,
         "colour": "red",

@@ -36,6 +36,7 @@ async def expected(call: Call[Any, Any]) -> int | None:
 
 
 def shown(result: Result | None, status: int = 200) -> Answer:
+    """A customer's view with its ETag. Raises Problem 404."""
     if result is None:
         raise not_found("customer")
     return Answer(status=status, body=result.view, headers=etag(result.version))

@@ -64,7 +64,7 @@ async def _tree(request: web.Request, operation: Operation) -> Any:
     if operation.method == "PATCH":
         require_type(request, "application/merge-patch+json", "application/json")
         return parse(await read_body(request, operation.limit, operation.seconds))
-    if "Content-Type" not in request.headers and not request.can_read_body and not collect({}, operation.body):
+    if not request.can_read_body and not collect({}, operation.body):
         return {}
     return await read_json(request, operation.limit, operation.seconds)
 

@@ -1,0 +1,69 @@
+"""What Prometheus is told. Names and units follow its conventions: base units, `_total` for counters."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from gateway.channels.base import Accepted, Refused, Unknown
+
+SEND_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+REACH_BUCKETS: Final = (1, 5, 15, 60, 300, 900, 3600, 14400, 86400)
+
+
+class Metrics:
+    """The figures of one process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._accepted = Counter(
+            "gateway_accepted_messages", "Messages accepted.", ["mode", "category"], registry=registry
+        )
+        self._attempts = Counter(
+            "gateway_attempts",
+            "Attempts handed to a provider, by how it answered.",
+            ["channel", "outcome"],
+            registry=registry,
+        )
+        self._send = Histogram(
+            "gateway_send_seconds",
+            "How long a provider took to answer.",
+            ["channel"],
+            buckets=SEND_BUCKETS,
+            registry=registry,
+        )
+        self._verdicts = Counter(
+            "gateway_verdicts", "Messages that ended, by verdict.", ["category", "state", "code"], registry=registry
+        )
+        self._reached = Histogram(
+            "gateway_reach_seconds",
+            "From falling due to the proof that the person was reached.",
+            ["category", "channel"],
+            buckets=REACH_BUCKETS,
+            registry=registry,
+        )
+        self._open = Gauge(
+            "gateway_breaker_open", "1 while a channel's breaker is open.", ["channel"], registry=registry
+        )
+
+    def accepted(self, mode: str, category: str) -> None:
+        """A message was accepted."""
+        self._accepted.labels(mode, category).inc()
+
+    def sent(self, channel: str, outcome: Accepted | Refused | Unknown, seconds: float) -> None:
+        """A provider answered, or its answer was lost."""
+        said = outcome.fault if isinstance(outcome, Refused) else type(outcome).__name__.lower()
+        self._attempts.labels(channel, said).inc()
+        self._send.labels(channel).observe(seconds)
+
+    def ended(self, category: str, state: str, code: str | None) -> None:
+        """A message is done."""
+        self._verdicts.labels(category, state, code or "").inc()
+
+    def reached(self, category: str, channel: str | None, seconds: float) -> None:
+        """A person was reached."""
+        self._reached.labels(category, channel or "").observe(max(0.0, seconds))
+
+    def breaker(self, channel: str, *, is_open: bool) -> None:
+        """A breaker opened or closed."""
+        self._open.labels(channel).set(int(is_open))

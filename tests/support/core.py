@@ -1,0 +1,329 @@
+"""The core of a gateway on a real Redis, with plug-in channels that do as told.
+
+Time passes by ageing: `Core.age` moves every time in a record into the past and wakes it, so that nothing sleeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import aiohttp
+import msgspec
+from redis.asyncio import Redis
+
+from gateway.app import Gateway
+from gateway.channels.base import Absent, Accepted, Callback, Channel, Inbound, Outbound, Reading, Refused, Unknown
+from gateway.customer import Customer
+from gateway.delivery.intake import NewMessage
+from gateway.delivery.worker import Worker
+from gateway.message import Attempt, Level, Message, Mode
+from gateway.routing.traits import Traits
+from gateway.settings import load
+from gateway.settings_types import ChannelSettings
+from gateway.store.clock import Clock
+from gateway.store.connect import connect
+from gateway.store.ids import place_of
+from gateway.store.keys import Partition
+from gateway.store.scripts import Scripts
+
+T = TypeVar("T")
+LOOK_S: Final = 0.01
+PATIENCE_S: Final = 8.0
+SECRET: Final = secrets.token_hex(32)
+PHONE: Final = "+306912345601"
+OTHER_PHONE: Final = "+306912345602"
+MAIL: Final = "maria@example.org"
+ALWAYS_FREE: Final = 10_000.0
+"""Messages a second: so many that no test waits for them."""
+
+Outcome = Accepted | Refused | Unknown
+Reaction = Callable[[Outbound], Awaitable[Outcome]]
+_LEVELS: Final[dict[int, tuple[Level, ...]]] = {1: ("accepted",), 2: ("accepted", "delivered")}
+
+
+class Hang:
+    """A provider that doesn't answer until `answer` is called."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self._answered = asyncio.Event()
+        self._outcome: Outcome = Unknown()
+
+    def answer(self, outcome: Outcome) -> None:
+        """Let the provider answer at last."""
+        self._outcome = outcome
+        self._answered.set()
+
+    async def __call__(self, _out: Outbound) -> Outcome:
+        self.reached.set()
+        await self._answered.wait()
+        return self._outcome
+
+
+class Scripted:
+    """A channel as an outsider would write one. `script`: what comes of the next sends; when empty: `usual`, or taken."""
+
+    def __init__(
+        self,
+        name: str,
+        *script: Outcome | Reaction | BaseException,
+        proves: int = 2,
+        timeout: float = 1.0,
+        finds: bool = False,
+        recalls: bool = False,
+        rings: int = 0,
+        usual: Outcome | Reaction | BaseException | None = None,
+    ) -> None:
+        self.name = name
+        self.traits = Traits(
+            proves=frozenset((*_LEVELS[proves], "read", "acknowledged")),
+            timeout=timeout,
+            finds=finds,
+            recalls=recalls,
+            rings=rings,
+        )
+        self.script = deque(script)
+        self.usual = usual
+        self.handed: list[Outbound] = []
+        self.found: deque[Accepted | Absent | Unknown | BaseException] = deque()
+        self.asked: list[str] = []
+        self.recalled: list[str] = []
+        self.readings: dict[bytes, Reading] = {}
+
+    async def send(self, out: Outbound) -> Outcome:
+        """What a provider does."""
+        self.handed.append(out)
+        told = self.script.popleft() if self.script else self.usual
+        if isinstance(told, BaseException):
+            raise told
+        if told is None:
+            return Accepted(provider_id=f"{self.name}-{out.message}-{out.attempt}")
+        return await told(out) if callable(told) else told
+
+    async def find(self, out: Outbound, attempt: Attempt) -> Accepted | Absent | Unknown:
+        """What it says when asked later."""
+        self.asked.append(attempt.id)
+        found = self.found.popleft() if self.found else Unknown()
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    async def recall(self, attempt: Attempt) -> None:
+        """It stops ringing."""
+        self.recalled.append(attempt.id)
+
+    def read(self, call: Callback) -> Reading:
+        """Its callbacks say what a test put under their body."""
+        return self.readings[call.body]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def to(self) -> list[str]:
+        """The messages it was handed, in order."""
+        return [out.message for out in self.handed]
+
+
+class Core:
+    """One gateway process without its listeners."""
+
+    def __init__(self, gateway: Gateway, client: Redis) -> None:
+        self.gateway = gateway
+        self.client: Any = client  # redis-py's own types are partly unknown
+        self._running: list[tuple[Worker, asyncio.Task[None]]] = []
+
+    async def person(self, name: str, *, categories: Any = None, channels: Sequence[str] = (), **addresses: str) -> None:
+        """Store a customer with these addresses, wanted in this order."""
+        found = [{"channel": channel, "value": value} for channel, value in addresses.items()]
+        await self.gateway.people.put(name, {"locale": "en", "addresses": found})
+        order: dict[str, Any] = {"channels": list(channels or addresses)}
+        await self.gateway.people.put_preferences(name, order | ({"categories": categories} if categories else {}))
+
+    async def customer(self, name: str) -> Customer:
+        """A customer as stored."""
+        found = await self.gateway.customers.load(name)
+        assert found is not None
+        return found[0]
+
+    async def send(self, customer: str, category: str = "outage", *, mode: Mode = "live", **more: Any) -> Message:
+        """Accept one message."""
+        new = NewMessage(customer=customer, category=category, **{"content": {"text": "News."}, **more})
+        return (await self.gateway.intake.accept(mode, new, self.gateway.intake.origin()))[0]
+
+    async def send_many(self, customers: Sequence[str], category: str = "outage", **more: Any) -> list[Message]:
+        """Accept a batch: only checked, the worker decides."""
+        news = [NewMessage(customer=c, category=category, **{"content": {"text": "News."}, **more}) for c in customers]
+        made = await self.gateway.intake.accept_many("live", news, self.gateway.intake.origin())
+        assert all(isinstance(one, Message) for one in made), made
+        return cast("list[Message]", made)
+
+    async def message(self, message: Message | str) -> Message:
+        """A message as it stands."""
+        loaded = await self.gateway.messages.load(message if isinstance(message, str) else message.id)
+        assert loaded is not None
+        return loaded.message
+
+    async def when(self, message: Message | str, holds: Callable[[Message], object], seconds: float = PATIENCE_S) -> Message:
+        """A message once something holds for it."""
+        last: list[Message] = []
+
+        async def fits() -> bool:
+            last[:] = [await self.message(message)]
+            return bool(holds(last[0]))
+
+        await until(fits, seconds, lambda: last)
+        return last[0]
+
+    async def ended(self, message: Message | str) -> Message:
+        """A message once it is done."""
+        return await self.when(message, lambda found: found.done)
+
+    async def age(self, message: Message | str, seconds: float) -> None:
+        """Let time pass for one message: all its times move into the past, and it is woken."""
+        name = message if isinstance(message, str) else message.id
+        at, key = where(name), where(name).message(name)
+        state = msgspec.msgpack.decode(await self.client.hget(key, "s"))
+        lane = (await self.client.hget(key, "l")).decode()
+        _shift(state, int(seconds * 1000))
+        await self.client.hset(key, mapping={"s": msgspec.msgpack.encode(state)})
+        await self.client.hincrby(key, "v", 1)
+        await self.client.zadd(at.agenda(lane), {f"m:{name}": 1})
+
+    async def nudge(self, message: Message | str) -> None:
+        """Wake a message now, as its agenda would later."""
+        name = message if isinstance(message, str) else message.id
+        lane = (await self.client.hget(where(name).message(name), "l")).decode()
+        await self.client.zadd(where(name).agenda(lane), {f"m:{name}": 1})
+
+    async def wake(self, message: Message | str) -> int | None:
+        """When the agenda looks at a message next."""
+        name = message if isinstance(message, str) else message.id
+        lane = (await self.client.hget(where(name).message(name), "l") or b"critical").decode()
+        score = await self.client.zscore(where(name).agenda(lane), f"m:{name}")
+        return None if score is None else int(score)
+
+    async def line(self, message: Message | str, channel: str, lane: str = "critical") -> bool:
+        """Whether a message stands in a line."""
+        name = message if isinstance(message, str) else message.id
+        return await self.client.zscore(where(name).line(channel, lane), f"m:{name}") is not None
+
+    async def hears(self, sender: str, text: str, *, mode: Mode = "live", **more: Any) -> str:
+        """A person writes, and the worker has worked it off; its outcome."""
+        fields: dict[str, Any] = {"id": secrets.token_hex(8), "channel": "sms", "sender": sender, "text": text}
+        inbound = Inbound(**{**fields, "at": self.gateway.clock.now(), **more})
+        assert await self.gateway.inbox.note(mode, inbound) == "ok"
+        items = await self.items(sender)
+        newest = max(items, key=lambda item: items[item][0])
+        return await self.worked(newest)
+
+    async def items(self, sender: str) -> dict[str, tuple[int, dict[str, Any]]]:
+        """Noted items by key: how long they live, and what is stored."""
+        found: dict[str, tuple[int, dict[str, Any]]] = {}
+        async for key in self.client.scan_iter(match="*:i:*", count=1000):
+            fields = await self.client.hgetall(key)
+            item = msgspec.msgpack.decode(fields[b"s"])
+            if item["inbound"]["sender"] == sender:
+                found[key.decode()] = (item["inbound"].get("at", 0), item)
+        return found
+
+    async def worked(self, item: str) -> str:
+        """What became of a noted item."""
+        await until(lambda: self.client.hexists(item, "d"))
+        return msgspec.msgpack.decode(await self.client.hget(item, "s")).get("outcome", "new")
+
+    def work(self) -> Worker:
+        """Start a worker."""
+        worker = self.gateway.worker()
+        self._running.append((worker, asyncio.create_task(worker.run())))
+        return worker
+
+    async def stop(self) -> None:
+        """Stop all workers as SIGTERM does."""
+        for worker, _ in self._running:
+            worker.stop()
+        await asyncio.gather(*(task for _, task in self._running))
+        self._running.clear()
+
+    async def kill(self) -> None:
+        """All workers die at once: nothing is finished, nothing is written any more."""
+        for worker, task in self._running:
+            working = set(worker._working)  # pyright: ignore[reportPrivateUsage] - a kill reaches what is under way too
+            for one in (*working, task):
+                one.cancel()
+            await asyncio.gather(*working, task, return_exceptions=True)
+        self._running.clear()
+
+
+def where(message: str) -> Partition:
+    """The partition of a message."""
+    place = place_of(message)
+    assert place is not None
+    return place[1]
+
+
+def _shift(state: dict[str, Any], by: int) -> None:
+    for name in ("created_at", "due_at", "expires_at", "send_at", "acknowledged_at"):
+        if state.get(name) is not None:
+            state[name] -= by
+    state["turns"] = {channel: at - by for channel, at in state.get("turns", {}).items()}
+    held = state.get("held")
+    for place, names in ((held, ("since", "until")), *((a, ("lease_until", "asked_at")) for a in state.get("attempts", []))):
+        for name in names:
+            if place and place.get(name):
+                place[name] -= by
+    for attempt in state.get("attempts", []):
+        attempt["times"] = {name: at - by for name, at in attempt["times"].items()}
+
+
+async def until(
+    condition: Callable[[], Awaitable[T]] | Callable[[], T],
+    seconds: float = PATIENCE_S,
+    seen: Callable[[], object] = lambda: "",
+) -> T:
+    """Wait until a condition holds and return what it gave; fails with what was `seen` last."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while True:
+        found: Any = condition()
+        if isinstance(found, Awaitable):
+            found = await found
+        if found:
+            return found
+        assert loop.time() < end, f"not within {seconds} s: {seen()}"
+        await asyncio.sleep(LOOK_S)
+
+
+@contextlib.asynccontextmanager
+async def core(
+    redis_url: str,
+    folder: Path,
+    *channels: Scripted,
+    test_channels: Sequence[Scripted] = (),
+    limits: Mapping[str, ChannelSettings] | None = None,
+    categories: Mapping[str, Mapping[str, Any]] | None = None,
+    **settings: str,
+) -> AsyncGenerator[Core]:
+    """A gateway of these channels; `settings` are variables without their prefix. Ends everything it started."""
+    given = {"REDIS_URL": redis_url, "SECRET_KEY": SECRET, "DEFAULT_QUIET_HOURS": "none", **settings}
+    loaded = load({f"GATEWAY_{name}": value for name, value in given.items()}, folder, command="dev")
+    free = {"voice": ChannelSettings(messages_per_second=ALWAYS_FREE)}
+    loaded = msgspec.structs.replace(
+        loaded, channels={**free, **(limits or {})}, categories={k: dict(v) for k, v in (categories or {}).items()}
+    )
+    client = await connect(redis_url, max_connections=32)
+    live: dict[str, Channel] = {channel.name: channel for channel in channels}
+    test: dict[str, Channel] = {channel.name: channel for channel in test_channels}
+    gateway = Gateway(loaded, client, aiohttp.ClientSession(), live, test, Scripts(client), Clock(), "http://127.0.0.1:9")
+    await gateway.follower.once()
+    made = Core(gateway, client)
+    try:
+        yield made
+    finally:
+        await made.kill()
+        await gateway.close()

@@ -1,0 +1,102 @@
+"""A wire between a channel and its carrier: it counts what the channel asks, and can be cut in the middle of an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
+
+HOST = "127.0.0.1"
+
+
+class Wire:
+    """Passes everything on from its own port to the carrier's."""
+
+    def __init__(self, target: int) -> None:
+        self.port = 0
+        self.upward = bytearray()
+        self._target = target
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._cut: tuple[bytes, bytes, int] | None = None
+
+    def cut(self, asked: bytes, after: bytes, more: int) -> None:
+        """Cut the next answer to a request that holds `asked`: it ends `more` bytes after the first `after` in it."""
+        self._cut = (asked, after, more)
+
+    def asked(self, opening: bytes) -> int:
+        """How often the channel has said this."""
+        return self.upward.count(opening)
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection of the channel."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._carry(reader, writer)
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(HOST, self._target)
+        said = bytearray()
+        down = asyncio.create_task(self._down(far_reader, writer, said))
+        try:
+            with contextlib.suppress(OSError):
+                while data := await reader.read(65536):
+                    said += data
+                    self.upward += data
+                    far_writer.write(data)
+                    await far_writer.drain()
+        finally:
+            far_writer.close()
+            down.cancel()
+            await asyncio.gather(down, return_exceptions=True)
+
+    async def _down(self, far: asyncio.StreamReader, writer: asyncio.StreamWriter, said: bytearray) -> None:
+        held = bytearray()
+        with contextlib.suppress(OSError):
+            while data := await far.read(65536):
+                if self._cut is None or self._cut[0] not in said:
+                    writer.write(data)
+                    await writer.drain()
+                    continue
+                held += data
+                _, after, more = self._cut
+                end = held.find(after) + len(after) + more
+                if after in held and len(held) >= end:
+                    self._cut = None
+                    writer.write(held[:end])
+                    break
+        writer.close()
+
+    async def end(self) -> None:
+        """Drop every connection."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def wire_to(port: int) -> AsyncGenerator[Wire]:
+    """A wire to a port of this machine."""
+    made = Wire(port)
+    server = await asyncio.start_server(made.connected, HOST, 0)
+    made.port = server.sockets[0].getsockname()[1]
+    try:
+        yield made
+    finally:
+        server.close()
+        await made.end()
+        assert made._cut is None, "a cut was asked for that never came"
+
+
+@contextlib.contextmanager
+def closed_port() -> Generator[int]:
+    """A port at which nobody listens, and nobody else will meanwhile."""
+    with socket.socket() as holder:
+        holder.bind((HOST, 0))
+        yield holder.getsockname()[1]
