@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import secrets
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -17,6 +16,9 @@ from redis.asyncio import Redis
 from gateway.channels import registry
 from gateway.channels.base import Callback, Channel, Deps, Reply
 from gateway.channels.twiml import voice_for
+from gateway.content.content import Template
+from gateway.content.files import BadTemplates
+from gateway.content.files import load as read_templates
 from gateway.customer import QuietHours
 from gateway.delivery.callbacks import Callbacks
 from gateway.delivery.desk import Desk
@@ -36,13 +38,14 @@ from gateway.links import Links
 from gateway.message import Mode
 from gateway.routing.policy import categories
 from gateway.routing.route import Rules
+from gateway.secret_box import purpose_key
 from gateway.settings_types import BadSettings, Settings, Voice
 from gateway.store.api_keys import ApiKeys
 from gateway.store.clock import Clock
 from gateway.store.connect import connect
 from gateway.store.customers import Customers
 from gateway.store.idempotency import Idempotency
-from gateway.store.keys import META, PARTITIONS
+from gateway.store.installation import installation
 from gateway.store.listing import Listing
 from gateway.store.messages import Messages
 from gateway.store.scripts import Scripts
@@ -70,13 +73,16 @@ def rules_of(settings: Settings) -> Rules:
     )
 
 
+def load_templates(folder: Path) -> Mapping[str, Template]:
+    """The built-in templates and those of a folder. Raises BadSettings when one of them can't be used."""
+    try:
+        return read_templates(folder if folder.is_dir() else None)
+    except BadTemplates as bad:
+        raise BadSettings([str(problem) for problem in bad.problems]) from bad
+
+
 def _clock_time(minutes: int) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}"
-
-
-def purpose_key(secret: bytes, purpose: str) -> bytes:
-    """A key of its own for each purpose, so that one can't be used for another."""
-    return hmac.digest(secret, f"gateway {purpose}".encode(), hashlib.sha256)
 
 
 class Gateway:
@@ -91,6 +97,7 @@ class Gateway:
         test_channels: Mapping[str, Channel],
         scripts: Scripts,
         clock: Clock,
+        pepper: bytes,
         test_callback_base: str,
     ) -> None:
         self.settings = settings
@@ -105,13 +112,13 @@ class Gateway:
             "team": channels,
             "test": test_channels,
         }
-        self._store(settings)
+        self._store(settings, pepper)
         self._delivery(settings, test_callback_base)
 
-    def _store(self, settings: Settings) -> None:
+    def _store(self, settings: Settings, pepper: bytes) -> None:
         secret, old = settings.secret_key, settings.secret_key_old
-        self.customers = Customers(self.client, self.scripts, self.clock, purpose_key(secret, "addresses"))
-        self.templates = Templates(self.scripts, self.clock)
+        self.customers = Customers(self.client, self.scripts, self.clock, pepper)
+        self.templates = Templates(self.scripts, self.clock, load_templates(settings.templates_dir))
         self.messages = Messages(
             self.client,
             self.scripts,
@@ -191,7 +198,7 @@ class Gateway:
         """
         client = await connect(redis_url, max_connections=CONNECTIONS)
         scripts, clock = Scripts(client), Clock()
-        await _same_installation(scripts)
+        pepper = await installation(scripts, settings)
         timeout = aiohttp.ClientTimeout(total=30, connect=5)
         session = aiohttp.ClientSession(
             timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=0)
@@ -199,16 +206,8 @@ class Gateway:
         deps = Deps(session, client, clock.now)
         channels = registry.build(settings, deps)
         test_channels = channels if test_settings is None else registry.build(test_settings, deps)
-        gateway = cls(
-            settings,
-            client,
-            session,
-            channels,
-            test_channels,
-            scripts,
-            clock,
-            test_callback_base or settings.public_url,
-        )
+        base = test_callback_base or settings.public_url
+        gateway = cls(settings, client, session, channels, test_channels, scripts, clock, pepper, base)
         await gateway.follower.once()
         return gateway
 
@@ -220,11 +219,3 @@ class Gateway:
         await asyncio.gather(*(channel.close() for channel in everything.values()))
         await self.session.close()
         await self.client.aclose()
-
-
-async def _same_installation(scripts: Scripts) -> None:
-    """Record the number of partitions at the first start; refuse a store that has another one."""
-    await scripts.urgent.send("HSETNX", META, "partitions", PARTITIONS)
-    stored = int(await scripts.urgent.send("HGET", META, "partitions"))
-    if stored != PARTITIONS:
-        raise BadSettings([f"This Redis holds an installation of {stored} partitions; this release uses {PARTITIONS}."])

@@ -38,6 +38,13 @@ STATUS_RANK: Final[dict[str, int]] = {
 ENGAGEMENT_RANK: Final[dict[str, int]] = {"none": 0, "read": 1, "clicked": 2, "acknowledged": 3, "answered": 4}
 _ANSWERED_RANK: Final[dict[str, int]] = {"unknown": 0, "fax": 1, "machine": 2, "human": 3}
 
+_PROVES: Final[dict[str, frozenset[str]]] = {
+    "accepted": frozenset(("accepted", "sent", "delivered", "read", "clicked", "acknowledged", "answered")),
+    "delivered": frozenset(("delivered",)),
+    "read": frozenset(("read", "clicked", "acknowledged", "answered")),
+    "acknowledged": frozenset(("acknowledged", "answered")),
+}
+
 SCHEMA: Final = 1
 """Schema number of the stored state. Workers skip records of a newer schema."""
 
@@ -260,7 +267,8 @@ def absorb(message: Message, receipt: Receipt) -> bool:
 
 
 def _merge(attempt: Attempt, news: Receipt) -> None:
-    _stamp(attempt, news.status, news.at)
+    if news.status != "started":
+        _stamp(attempt, news.status, news.at)
     _raise_status(attempt, news.status)
     if ENGAGEMENT_RANK[news.engagement] > ENGAGEMENT_RANK[attempt.engagement]:
         attempt.engagement = news.engagement
@@ -285,7 +293,9 @@ def _merge_details(attempt: Attempt, news: Receipt) -> None:
     """Of two different words on the same thing the smaller is kept: any rule will do that needs no order."""
     if news.fault is not None:
         known = (attempt.fault or "~", attempt.provider_code or "~")
-        fault, code = min(known, (news.fault, news.provider_code or "~")) if attempt.fault else (news.fault, news.provider_code)
+        fault, code = (
+            min(known, (news.fault, news.provider_code or "~")) if attempt.fault else (news.fault, news.provider_code)
+        )
         attempt.fault, attempt.provider_code = Fault(fault), None if code == "~" else code
         if news.retry_after is not None:
             attempt.retry_after = max(attempt.retry_after or 0, news.retry_after)
@@ -308,7 +318,13 @@ def proof(message: Message) -> Attempt | None:
     """The first attempt that has proved `reach.until`, or None."""
     wanted = LEVEL_RANK[message.reach.until]
     proved = [a for a in message.attempts if LEVEL_RANK.get(level_of(a) or "", 0) >= wanted]
-    return min(proved, key=lambda a: a.times.get("delivered", a.started_at), default=None)
+    return min(proved, key=lambda a: (proved_at(a, message.reach.until), a.id), default=None)
+
+
+def proved_at(attempt: Attempt, level: Level) -> int:
+    """When an attempt that has proved a level did so, ms."""
+    names = _PROVES[level]
+    return min((at for name, at in attempt.times.items() if name in names), default=attempt.started_at)
 
 
 def final_verdict(message: Message) -> Verdict:
@@ -331,7 +347,7 @@ def final_verdict(message: Message) -> Verdict:
             channel=proved.channel,
             attempt=proved.id,
             level=level_of(proved),
-            at=max(proved.times.values()),
+            at=proved_at(proved, message.reach.until),
             text=f"Reached by {proved.channel}"
             + (", after the message had been given up." if closing.state == "unreached" else "."),
         )

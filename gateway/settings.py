@@ -73,6 +73,7 @@ def load(environ: Mapping[str, str], cwd: Path, *, command: str = "serve", plugi
         command=command,
         redis_url=redis_url,
         data_dir=data_dir,
+        templates_dir=reader.folder / "templates",
         http_host=http_host,
         http_port=ports[0],
         console_port=ports[1],

@@ -44,6 +44,7 @@ class Reader:
         self.problems: list[str] = []
         self.tables: dict[str, dict[str, Any]] = {}
         self.file = "gateway.toml"
+        self.folder = (cwd / (environ.get(f"{PREFIX}CONFIG") or "gateway.toml")).parent
         self._given: dict[str, Given] = {}
         self._read_file(environ.get(f"{PREFIX}CONFIG", ""), cwd)
         self._read_environ(environ)

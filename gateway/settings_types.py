@@ -123,6 +123,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_url: Secret | None
     """None: the embedded Redis under `data_dir`."""
     data_dir: Path
+    templates_dir: Path
+    """`templates` beside gateway.toml; need not exist."""
     http_host: str
     http_port: int
     console_port: int

@@ -37,6 +37,8 @@ TOTAL_SECONDS: Final = 15.0
 SKEW_MS: Final = 10_000
 """How far Twilio's clock, which counts seconds, may be from ours when an attempt is looked for."""
 _MAX_FIELDS: Final = 200
+_MAX_FORM: Final = 65_536
+"""Bytes; a form is taken apart before its signature can be checked, and that takes time."""
 _PAGE: Final = 100
 _PAGES: Final = 5
 _WELL_BEFORE_MS: Final = 3_600_000
@@ -168,7 +170,7 @@ class Account:
             return result
         except (aiohttp.ClientError, TimeoutError, Unreadable, TwilioException) as lost:
             return Unknown(detail=type(lost).__name__)
-        except (AttributeError, KeyError, TypeError, ValueError) as odd:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as odd:
             if not 200 <= (exchange.get().status or 0) < 300:
                 raise
             # The SDK stumbled over a field of a success: whatever it was, Twilio has carried the request out.
@@ -220,6 +222,8 @@ def _pairs(call: Callback) -> Iterable[tuple[str, str]]:
     kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise Malformed("not a form")
+    if len(call.body) > _MAX_FORM:
+        raise Malformed("longer than 64 KB")
     try:
         return parse_qsl(
             call.body.decode("utf-8"),

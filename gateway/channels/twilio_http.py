@@ -98,7 +98,7 @@ async def _body(answer: aiohttp.ClientResponse) -> str:
 def _require_object(text: str) -> None:
     try:
         msgspec.json.decode(text, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):  # the latter for brackets without end
         raise Unreadable from None
 
 

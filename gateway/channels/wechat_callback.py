@@ -95,7 +95,8 @@ class CallbackReader:
             raise Malformed(f"can't be decrypted ({type(bad).__name__})") from None
 
     def _check(self, signature: str | None, *signed: str) -> None:
-        ours = hashlib.sha1("".join(sorted((self._token, *signed))).encode(), usedforsecurity=False).hexdigest()
+        told = "".join(sorted((self._token, *signed))).encode("utf-8", "replace")
+        ours = hashlib.sha1(told, usedforsecurity=False).hexdigest()
         if not signature or not hmac.compare_digest(ours.encode(), signature.encode("utf-8", "replace")):
             raise Forged("signature missing or wrong")
 

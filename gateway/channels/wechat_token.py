@@ -100,7 +100,7 @@ class AccessTokens:
         async with self._session.post(url, json=body, timeout=_TIMEOUT, allow_redirects=False) as answer:
             try:
                 read = cast("object", json.loads(await answer.read()))
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise TokenRefusedError(None) from None
         fields = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
         token, seconds, code = fields.get("access_token"), fields.get("expires_in"), fields.get("errcode")

@@ -7,7 +7,7 @@ import csv
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
@@ -19,6 +19,7 @@ from gateway.cli.common import err, fail, opened, out, run, settings_for
 
 app = typer.Typer(help="Import and export customers.", no_args_is_help=True)
 __all__ = ["app"]
+_TRUTH: Final[dict[str, bool]] = {"true": True, "false": False}
 _encode = msgspec.json.encode
 
 
@@ -50,7 +51,7 @@ def _from_csv(row: dict[str | None, Any], channels: Sequence[str]) -> dict[str, 
     cells = {str(k).strip(): v.strip() for k, v in row.items() if v is not None and v.strip()}
     made: dict[str, Any] = {name: cells.pop(name) for name in ("id", "name", "locale", "time_zone") if name in cells}
     found = [{"channel": c, "value": v} for c in channels if c in cells for v in cells.pop(c).split(";")]
-    return {**made, "addresses": found, "attributes": dict(cells)}
+    return {**made, "addresses": found, "attributes": {k: _TRUTH.get(v.lower(), v) for k, v in cells.items()}}
 
 
 @app.command("import")

@@ -10,7 +10,7 @@ import msgspec
 import typer
 from rich.panel import Panel
 
-from gateway.app import Gateway, purpose_key
+from gateway.app import Gateway
 from gateway.cli import tour
 from gateway.cli.common import err, fail, log_to_stderr, out, run, settings_for
 from gateway.cli.serve import stop_signal
@@ -18,6 +18,7 @@ from gateway.delivery.people import People
 from gateway.sandbox.app import Sandbox
 from gateway.sandbox.people import Sample, samples
 from gateway.sandbox_link import sandbox_config
+from gateway.secret_box import purpose_key
 from gateway.service import Service, nowhere, sandboxed
 from gateway.settings_types import ChannelSettings, Settings
 from gateway.store.api_keys import SCOPES, ApiKeys

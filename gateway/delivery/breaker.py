@@ -38,7 +38,7 @@ class Breaker:
             self._probing = True
 
     def hear(self, outcome: Accepted | Refused | Unknown, now: int) -> bool:
-        """Take in how an attempt went; True if the breaker has just opened or closed."""
+        """Take in how an attempt went; True if the breaker has just opened (after a probe: again) or closed."""
         fault = outcome.fault if isinstance(outcome, Refused) else None
         shuts = fault is not None and REMEDIES[fault].shuts
         if isinstance(outcome, Unknown) or shuts or fault is Fault.UNAVAILABLE:
@@ -55,13 +55,17 @@ class Breaker:
             return True
         return False
 
+    def forget(self, now: int) -> None:
+        """A probe has ended without news: the channel rests before the next one."""
+        if self._probing:
+            self._open(now)
+
     def _open(self, now: int) -> bool:
-        first = self.opened_at is None
         self.opened_at = self.opened_at or now
         self.open_until = now + self._rest
         self._rest = min(self._rest * 2, LONGEST_REST_MS)
         self._probing = False
-        return first
+        return True
 
     def follow(self, opened_at: int | None, open_until: int) -> None:
         """Take over what another process has found out."""

@@ -16,7 +16,7 @@ from gateway.customer import ConsentEntry, Customer
 from gateway.delivery.desk import Desk
 from gateway.message import Message, Mode, Receipt, absorb
 from gateway.numbers import country_of
-from gateway.preferences.consent import LIFTED, closed_by
+from gateway.preferences.consent import ANY, LIFTED, closed_by, said_at
 from gateway.preferences.keywords import understand
 from gateway.prompts import Answer, Prompt, opt_out_key, read_answer, read_key
 from gateway.store.clock import Clock
@@ -118,12 +118,13 @@ class Inbox:
             return inbound.kind, inbound.channel
         word = understand(inbound.text, country=country_of(inbound.channel, inbound.sender), open_prompt=True)
         meant = {"stop": "opt_out", "stop_all": "opt_out", "start": "opt_in"}.get(word.kind if word else "", "text")
-        return meant, "*" if word is not None and word.kind == "stop_all" else inbound.channel
+        return meant, ANY if word is not None and word.kind == "stop_all" else inbound.channel
 
     def _entry(
         self, inbound: Inbound, channel: str, category: str, state: Literal["granted", "withdrawn"]
     ) -> ConsentEntry:
         way = {"text": "keyword", "key": "key_press"}.get(inbound.kind, inbound.kind)
+        key = self._customers.address_key(inbound.sender)
         return ConsentEntry(
             channel=channel,
             category=category,
@@ -131,13 +132,14 @@ class Inbox:
             way=("" if state == "withdrawn" else LIFTED) + f"{inbound.channel}_{way}",
             wording=inbound.text or inbound.kind,
             at=inbound.at or self._clock.now(),
-            address=self._customers.address_key(inbound.sender),
+            address=None if channel == ANY else key,
+            proof=said_at(key) if channel == ANY else None,
         )
 
     async def _lift(self, inbound: Inbound) -> None:
         """Give back what a withdrawal from the same address has closed, and nothing else."""
         key = self._customers.address_key(inbound.sender)
-        closed: set[tuple[str, str]] = set()
+        closed = set(closed_by(await self._customers.bound([inbound.sender]), key))
         for owner in await self._customers.owners(inbound.sender):
             found = await self._customers.load(owner)
             if found is not None:

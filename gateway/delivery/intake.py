@@ -22,6 +22,7 @@ from gateway.message import PENDING, Message, Mode, RouteStep
 from gateway.routing.decide import apply
 from gateway.routing.policy import Category
 from gateway.routing.view import Next, due_at
+from gateway.store.addresses import needs_proof
 from gateway.store.clock import Clock
 from gateway.store.customers import Customers
 from gateway.store.ids import new_id
@@ -267,7 +268,12 @@ class Intake:
         if new.recipient is None or faults:
             return None, 0
         them = new.recipient
-        return await self._customers.resolve(them.addresses, them.locale, them.time_zone, them.consent, store=store)
+        found = await self._customers.resolve(them.addresses, them.locale, them.time_zone, them.consent, store=store)
+        if them.consent is not None and needs_proof(found[0].consents, them.consent):
+            faults.append(
+                ("/recipient/consent/proof", "This would lift a withdrawal, which needs proof that they agreed.")
+            )
+        return found
 
 
 def _given(new: NewMessage) -> tuple[tuple[str, str], ...] | None:

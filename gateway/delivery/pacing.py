@@ -61,6 +61,11 @@ class Post:
         """How many tokens the bucket holds: one second's worth."""
         return max(1, math.ceil(self.rate or 1))
 
+    @property
+    def full(self) -> bool:
+        """True while every permit is out: more may go as soon as one comes back."""
+        return self.in_flight >= self.concurrency
+
     def room(self, now: int) -> tuple[int, int]:
         """How many attempts may begin now, and how many of them may be other than critical."""
         if self.shared.paused is not None or now < self.throttled_until or self.breaker.shut(now):

@@ -64,7 +64,6 @@ class Sender:
             attempt = self._attempt(current.message, turn, post)
             outcome = await self._begin(current, attempt)
             if outcome == "ok":
-                post.breaker.probe()
                 await self._send(current, attempt, words, following.deadline, post)
                 return True
             if outcome == "gone":
@@ -119,7 +118,12 @@ class Sender:
             return
         out = self._outbound(case, attempt, words, deadline)
         begun = time.monotonic()
-        outcome = await asyncio.shield(channel.send(out))
+        post.breaker.probe()
+        try:
+            outcome = await asyncio.shield(channel.send(out))
+        except BaseException:
+            post.breaker.forget(self._clock.now())
+            raise
         self._desk.metrics.sent(attempt.channel, outcome, time.monotonic() - begun)
         if await self._boards[case.message.mode].heard(post, outcome):
             self._desk.metrics.breaker(post.line, is_open=not post.breaker.closed)

@@ -24,7 +24,7 @@ from gateway.delivery.sending import Sender
 from gateway.message import SCHEMA, Lane
 from gateway.store.clock import MOST_SKEW_MS, Clock
 from gateway.store.keys import BELL, PARTITIONS, partition
-from gateway.store.messages import Loaded, decode_taken
+from gateway.store.messages import Loaded, decode_taken, schema_of
 from gateway.store.pipe import StoreUnavailable
 from gateway.store.scripts import Scripts, Taken
 
@@ -150,9 +150,10 @@ class Worker:
             if taken.channel is not None:
                 granted[taken.channel][0] -= 1
                 granted[taken.channel][1] -= lane != "critical"
-        used_up = {line for line, (total, _, _) in permits.items() if total > 0 and granted[line][0] <= 0}
+        # What isn't critical may have used up its share while the rest of the permits is kept for critical messages.
+        used_up = {line for line, (total, _, _) in permits.items() if total > 0 and min(granted[line]) <= 0}
         self._hungry |= used_up
-        if used_up or len(haul.items) >= room // 4:
+        if used_up or any(post.full for _, post in self._posts.values()) or len(haul.items) >= room // 4:
             self._more.add(number)
 
     def _permit(self, total: int, rest: int) -> tuple[int, int, int]:
@@ -169,7 +170,7 @@ class Worker:
             board.began(post, lane)
         # What holds a permit may hang for as long as its provider does; it must not use up the room for deciding.
         self._deciding += post is None
-        task = asyncio.get_running_loop().create_task(self._work(number, taken, lane, post))
+        task = asyncio.get_running_loop().create_task(self._work(number, taken, post))
         self._working.add(task)
 
         def over(done: asyncio.Task[None]) -> None:
@@ -183,35 +184,34 @@ class Worker:
         task.add_done_callback(over)
         return lane
 
-    async def _work(self, number: int, taken: Taken, lane: Lane, post: Post | None) -> None:
+    async def _work(self, number: int, taken: Taken, post: Post | None) -> None:
         try:
+            if taken.member.startswith("m:") and schema_of(taken) > SCHEMA:
+                return
             if taken.takes > TAKES_WITHOUT_A_TRACE:
-                await self._bury(number, lane, taken, "Taken again and again without a result.")
+                await self._bury(number, taken, "Taken again and again without a result.")
             elif taken.member.startswith("m:"):
                 await self._work_message(taken, post)
             else:
                 await self._inbox.work(partition(number), taken)
         except msgspec.DecodeError as unreadable:
-            await self._bury(number, lane, taken, f"The record can't be read: {unreadable}")
+            await self._bury(number, taken, f"The record can't be read: {unreadable}")
         except (StoreUnavailable, RedisError) as away:
             log.warning("redis_unavailable", member=taken.member, error=str(away))
         except Exception:  # the one broad one: a bug becomes a visible record instead of a lost message
             log.exception("work_failed", member=taken.member)
             if taken.takes >= TAKES_BEFORE_MORGUE:
-                await self._bury(number, lane, taken, traceback.format_exc())
+                await self._bury(number, taken, traceback.format_exc())
 
     async def _work_message(self, taken: Taken, post: Post | None) -> None:
-        message = decode_taken(taken)
-        if message.schema > SCHEMA:
-            return
-        case = await self._desk.open(Loaded(message, taken.version))
+        case = await self._desk.open(Loaded(decode_taken(taken), taken.version))
         if post is not None and await self._sender.turn(case, post):
             return
         await self._sender.decide_only(case)
 
-    async def _bury(self, number: int, lane: Lane, taken: Taken, reason: str) -> None:
+    async def _bury(self, number: int, taken: Taken, reason: str) -> None:
         log.error("morgue", member=taken.member, reason=reason.splitlines()[-1])
-        await self._scripts.bury(partition(number), lane, taken.member, reason)
+        await self._scripts.bury(partition(number), taken.member, reason)
 
     async def _listen(self) -> None:
         """Hear the bells. When the connection breaks, the sweep goes on alone until it is back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -10,8 +11,8 @@ import msgspec
 class Cap(msgspec.Struct, frozen=True):
     """At most `limit` messages in any `window` seconds."""
 
-    limit: int
-    window: int
+    limit: Annotated[int, msgspec.Meta(ge=0)]
+    window: Annotated[int, msgspec.Meta(ge=1)]
 
 
 def room_at(uses: Sequence[int], cap: Cap, now: int) -> int | None:

@@ -96,14 +96,26 @@ def effective(entries: Sequence[ConsentEntry]) -> tuple[Standing, ...]:
 
 
 def closed_by(entries: Sequence[ConsentEntry], address_key: str) -> tuple[tuple[str, str], ...]:
-    """The (channel, category) pairs that this address closed and that are closed still: what its START lifts."""
-    own = [entry for entry in entries if entry.state == "withdrawn" and entry.address == address_key]
+    """The (channel, category) pairs that this address closed and that are closed still: what its START lifts.
+
+    STOP ALL binds the whole person, so its entry is bound to no address; its proof names the one it came from.
+    """
+    own = [entry for entry in entries if entry.state == "withdrawn" and _said_at(entry, address_key)]
     pairs = dict.fromkeys((entry.channel, entry.category) for entry in own)
     return tuple(
         pair
         for pair in pairs
-        if any(entry.address == address_key for entry in _in_force(entries, *pair, address_key)[0])
+        if any(_said_at(entry, address_key) for entry in _in_force(entries, *pair, address_key)[0])
     )
+
+
+def said_at(address_key: str) -> str:
+    """The proof of an entry that was given at an address but binds the whole person."""
+    return f"address {address_key}"
+
+
+def _said_at(entry: ConsentEntry, address_key: str) -> bool:
+    return entry.address == address_key or (entry.address is None and entry.proof == said_at(address_key))
 
 
 def _binding(

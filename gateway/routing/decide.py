@@ -25,7 +25,7 @@ def decide(view: View, now: int) -> Next:
         return Next(status="done", wake_at=None, deadline=deadline, closing=closing, skipped=message.skipped)
     usable, skipped = candidates(message, view.customer, view.category, view.rules, view.channels, now)
     if now < message.due_at:
-        coming = tuple(ahead(view, usable, [], deadline, now))
+        coming = tuple(ahead(view, usable, [], None, deadline, now))
         wake = message.due_at if message.expires_at is None else min(message.due_at, message.expires_at)
         return Next(status="scheduled", wake_at=wake, deadline=deadline, skipped=skipped, route=coming)
     return Plan(view, usable, skipped, deadline, now).next()

@@ -56,7 +56,7 @@ class Step(msgspec.Struct):
 
 
 class StepState(msgspec.Struct, frozen=True):
-    """`live`: wait until `at`. `repeat`: try the same channel again at `at`. `over`: the next step may begin."""
+    """`live`: wait until `at`. `repeat`: try the same channel again from `at` on. `over`: the next step may begin."""
 
     kind: Literal["live", "repeat", "over"]
     at: int = 0
@@ -96,23 +96,24 @@ def step_end(message: Message, step: Step, traits: Traits, deadline: int) -> int
     return end
 
 
-def step_state(message: Message, step: Step, traits: Traits, category: Category, deadline: int, now: int) -> StepState:
-    """What the step is up to at `now`."""
+def step_state(step: Step, traits: Traits, category: Category, end: int, now: int) -> StepState:
+    """What the step is up to at `now`; `end`: when it ends at the latest (ms)."""
     last = step.attempts[-1]
-    end = step_end(message, step, traits, deadline)
     if last.status == "started":
         return StepState("live", last.lease_until)
+    if now >= end:
+        return OVER
     if last.status == "failed":
         again = retry_at(last, sum(a.status == "failed" for a in step.attempts))
-        return StepState("repeat", again) if again is not None and again < min(end, deadline) else OVER
-    if last.status == "unknown" and _may_repeat_unknown(step, traits, category) and now < end:
+        return StepState("repeat", again) if again is not None and again < end else OVER
+    if last.status == "unknown" and _may_repeat_unknown(step, traits, category):
         return StepState("repeat", last.times["unknown"])
-    return StepState("live", end) if now < end else OVER
+    return StepState("live", end)
 
 
 def _may_repeat_unknown(step: Step, traits: Traits, category: Category) -> bool:
-    unknowns = sum(a.status == "unknown" for a in step.attempts)
-    if unknowns > 1:
+    """Once per step, even if the first answer is explained later."""
+    if sum("unknown" in a.times for a in step.attempts) > 1:
         return False
     return category.unknown == "try_again" or (category.unknown == "reconcile" and not traits.finds)
 
@@ -135,11 +136,12 @@ def open_attempt(message: Message, attempt: Attempt) -> bool:
     return LEVEL_RANK.get(level_of(attempt) or "", 0) < LEVEL_RANK[message.reach.until]
 
 
-def settles(message: Message, attempt: Attempt, traits: Traits, deadline: int) -> int | None:
-    """When (ms) acceptance alone will count as reached, unproven; None: never."""
+def settles(message: Message, step: Step, traits: Traits, deadline: int) -> tuple[int, Attempt] | None:
+    """When (ms) acceptance alone will count as reached, unproven, and by which attempt; None: never."""
     if message.reach.unproven != "settle" or message.reach.until in traits.proves:
         return None
-    if attempt.status not in ("accepted", "sent", "delivered"):
+    taken = next((a for a in step.attempts if a.status in ("accepted", "sent", "delivered")), None)
+    if taken is None:
         return None
-    step = message.reach.step
-    return deadline if step is None else attempt.started_at + step * 1000
+    seconds = message.reach.step
+    return (deadline if seconds is None else step.began + seconds * 1000), taken

@@ -9,10 +9,10 @@ import msgspec
 from gateway.customer import Customer, QuietHours
 from gateway.message import Message
 from gateway.preferences.caps import room_at
-from gateway.preferences.quiet_hours import legal_until, quiet_until, zones
+from gateway.preferences.quiet_hours import legal_until, quiet_until
 from gateway.routing.policy import Category
 from gateway.routing.route import Candidate, Rules
-from gateway.routing.view import View
+from gateway.routing.view import View, zones_of
 
 LOOK_AGAIN_MS: Final = 60_000
 
@@ -28,17 +28,17 @@ class Hold(msgspec.Struct, frozen=True):
 def hold_for(view: View, candidate: Candidate, deadline: int, now: int) -> Hold | None:
     """Why nothing may be sent to an address just now; None: it may."""
     message, customer, category = view.message, view.customer, view.category
+    if category.not_while_complaint and customer.complaint_open:
+        text = "The customer has a complaint open; questions wait until it is settled."
+        return Hold("complaint_open", min(now + LOOK_AGAIN_MS, deadline), text)
     if not message.attempts:
-        if category.not_while_complaint and customer.complaint_open:
-            text = "The customer has a complaint open; questions wait until it is settled."
-            return Hold("complaint_open", min(now + LOOK_AGAIN_MS, deadline), text)
         room = room_at(view.cap_uses, category.cap, now) if category.cap else None
         if room is not None:
             return Hold("cap", room, "The customer has had as many messages of this kind as allowed.")
     if passes_quiet_hours(category, message):
         return None
     address = candidate.address
-    found = zones(customer.time_zone, address.value, address.channel, view.rules.time_zone)
+    found = zones_of(customer, address, view.rules.time_zone)
     quiet = quiet_hours_of(customer, view.rules)
     until = quiet_until(now, quiet.start, quiet.end, found) if quiet is not None else None
     if until is not None:

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from gateway.message import Held, RouteStep, Skipped, Status, Verdict, Why
-from gateway.routing.fallback import PERMANENT, Step, StepState, ask_at, open_attempt, settles, step_state, steps_of
+from gateway.routing.fallback import (
+    OVER,
+    PERMANENT,
+    Step,
+    StepState,
+    ask_at,
+    open_attempt,
+    settles,
+    step_end,
+    step_state,
+    steps_of,
+)
 from gateway.routing.holds import hold_for
 from gateway.routing.route import Candidate
+from gateway.routing.traits import ChannelState
 from gateway.routing.verdicts import suppressed, unreached
 from gateway.routing.view import MOVING, Next, Turn, View
 
 
 class Plan:
-    """One decision in the making: the usable addresses against the steps behind us."""
+    """One decision in the making. Its parts write down turns to stand in line for, and moments to look again."""
 
     def __init__(
         self, view: View, usable: list[Candidate], skipped: tuple[Skipped, ...], deadline: int, now: int
@@ -21,20 +33,20 @@ class Plan:
         self.usable = usable
         tried = {(a.channel, a.address) for a in view.message.attempts}
         self.skipped = tuple(s for s in skipped if (s.channel, s.address) not in tried)
+        self.due_by = deadline
         self.deadline = deadline
         self.now = now
         self.steps = steps_of(view.message)
         self.round = max((s.round for s in self.steps), default=1)
-        self.wakes: list[int] = [deadline]
+        self.wakes: list[int] = []
         self.turns: list[Turn] = []
         self.held: Held | None = None
         self.coming: list[Candidate] = []
 
     def next(self) -> Next:
         """Work it out."""
-        blocked = self._blocked_by_unknown()
         ask = self._asks()
-        if not blocked:
+        if not self._blocked_by_unknown():
             if self.message.reach.mode == "all_at_once":
                 self._all_at_once()
             else:
@@ -42,16 +54,16 @@ class Plan:
             closing = self._nothing_left()
             if closing is not None:
                 return Next(status="done", wake_at=None, deadline=self.deadline, closing=closing, skipped=self.skipped)
-        self._wait_for_settling()
+        self._wait_for_news()
         return Next(
             status=self._status(),
-            wake_at=min(self.wakes),
+            wake_at=min(self.deadline, *self.wakes) if self.wakes else self.deadline,
             deadline=self.deadline,
             turns=tuple(self.turns),
             ask=ask,
             held=self.held,
             skipped=self.skipped,
-            route=tuple(ahead(self.view, self.coming, self.steps, self.deadline, self.now)),
+            route=tuple(ahead(self.view, self.coming, self.steps, self.held, self.deadline, self.now)),
         )
 
     def _blocked_by_unknown(self) -> bool:
@@ -72,31 +84,62 @@ class Plan:
                 self.wakes.append(at)
         return tuple(due)
 
-    def _state(self, step: Step) -> StepState:
-        return step_state(
-            self.message, step, self.view.traits(step.channel), self.view.category, self.deadline, self.now
-        )
+    # Steps
+
+    def _state(self, step: Step, *, last_chance: bool = False) -> StepState:
+        """What a step is up to. With nothing else left to try, it is tried again until the deadline."""
+        traits = self.view.traits(step.channel)
+        end = self.due_by if last_chance else step_end(self.message, step, traits, self.due_by)
+        state = step_state(step, traits, self.view.category, end, self.now)
+        if state.kind == "repeat" and self._again(step) is None:
+            return OVER
+        if state.kind == "repeat":
+            self.wakes.append(end)
+        return state
+
+    def _again(self, step: Step) -> Candidate | None:
+        return next((c for c in self.usable if c.key == step.key), None)
 
     def _in_turn(self) -> None:
         left = self._left(self.round)
         if self.steps:
-            current = self.steps[-1]
-            state = self._state(current)
-            again = next((c for c in self.usable if c.key == current.key), None)
-            if state.kind == "repeat" and again is not None:
-                self.coming = left
-                self._repeat(again, current.round, state.at)
-                return
-            if state.kind == "live":
-                self.coming = left
-                self.wakes.append(state.at)
-                return
+            further = left or self._next_round()
             if self.message.reach.step is None:
+                further = []
+            if self._current_goes_on(further):
+                self.coming = further
                 return
-            if not left:
-                left = self._next_round()
-        self.coming = left
+            left = further
+            if left and not self._left(self.round):
+                self.round += 1
         self._begin_one(left)
+
+    def _current_goes_on(self, further: list[Candidate]) -> bool:
+        """Whether the step that began last is still the one to wait for."""
+        current = self.steps[-1]
+        state = self._state(current)
+        if state.kind == "over" and not further and current.attempts[-1].status == "failed":
+            state = self._state(current, last_chance=True)
+        if state.kind == "live":
+            self.wakes.append(state.at)
+        if state.kind == "repeat":
+            return self._repeat(current, state.at, passable=bool(further))
+        return state.kind == "live"
+
+    def _repeat(self, step: Step, at: int, *, passable: bool) -> bool:
+        """Stand in line once more for the same address; False when its channel is shut and others should go first."""
+        candidate = self._again(step)
+        if candidate is None:
+            return False
+        if at > self.now:
+            self.wakes.append(at)
+            return True
+        state = self._channel(candidate)
+        if state.shut is not None and passable and self.view.category.channel_down == "next_now":
+            return False
+        if not self._is_held(candidate):
+            self._stand(candidate, step.round)
+        return True
 
     def _all_at_once(self) -> None:
         left = self._left(self.round)
@@ -104,17 +147,18 @@ class Plan:
         alive = False
         for step in current:
             state = self._state(step)
-            again = next((c for c in self.usable if c.key == step.key), None)
-            if state.kind == "repeat" and again is not None:
-                self._repeat(again, step.round, state.at)
-                alive = True
+            if state.kind == "repeat":
+                alive |= self._repeat(step, state.at, passable=False)
             elif state.kind == "live":
                 self.wakes.append(state.at)
                 alive = True
-        if current and not alive:
-            left = left or self._next_round()
+        if current and not alive and all(self._channel(c).shut is not None for c in left):
+            following = self._next_round()
+            self.round += bool(following)
+            left = following or left
         for candidate in left:
-            self._stand(candidate, hold=True)
+            if not self._is_held(candidate):
+                self._stand(candidate, self.round)
         self.coming = left
 
     def _left(self, number: int) -> list[Candidate]:
@@ -123,87 +167,110 @@ class Plan:
         return [c for c in self.usable if c.key not in used and (number == 1 or c.key not in spoilt)]
 
     def _next_round(self) -> list[Candidate]:
-        if self.round >= self.message.reach.rounds:
-            return []
-        left = self._left(self.round + 1)
-        if left:
-            self.round += 1
-        return left
+        return self._left(self.round + 1) if self.round < self.message.reach.rounds else []
 
-    def _repeat(self, candidate: Candidate, number: int, at: int) -> None:
-        if at > self.now:
-            self.wakes.append(at)
-        elif not self._is_held(candidate):
-            self._take_turn(candidate, number)
+    # Lines
 
     def _begin_one(self, left: list[Candidate]) -> None:
-        """Stand in the line of the first channel that is open, or of the one the category waits for."""
+        """Stand in the line of the channel whose turn it is, or of the shut ones that the category waits for."""
+        self.coming = left
+        if not left:
+            return
+        if self._is_held(left[0]):
+            return
+        choice = self._open_one(left)
+        if choice is None and self.view.category.channel_down == "next_now" and self.steps:
+            choice, left = self._open_in_next_round(left)
+        if choice is not None:
+            self.coming = [choice, *(c for c in left if c is not choice)]
+            if not self._is_held(choice):
+                self._stand(choice, self.round)
+            return
+        self._wait_for_one_of(left)
+
+    def _open_in_next_round(self, left: list[Candidate]) -> tuple[Candidate | None, list[Candidate]]:
+        """What is left of this round is shut: go on with the next one, if something is open there."""
+        following = self._next_round()
+        choice = self._open_one(following)
+        if choice is None:
+            return None, left
+        self.round += 1
+        return choice, following
+
+    def _open_one(self, left: list[Candidate]) -> Candidate | None:
+        """The first channel that is open, unless the category still waits for a shut one before it."""
         for candidate in left:
-            if self._is_held(candidate):
-                return
-            state = self.view.channels[candidate.address.channel]
-            if state.shut is None:
-                better = self._shorter_line(candidate, left)
-                self._take_turn(better, self.round)
-                return
+            if self._channel(candidate).shut is None:
+                return self._shorter_line(candidate, left)
             if self._waits_for(candidate):
-                self._stand(candidate, hold=False)
-                return
-        if left:
-            self._stand(left[0], hold=False)
+                return None
+        return None
 
     def _waits_for(self, candidate: Candidate) -> bool:
         """Whether the message stays with a shut channel, by its category's `channel_down`."""
         rule = self.view.category.channel_down
         if rule == "next_after_step":
-            since = self.message.turns.get(candidate.address.channel, self.now)
-            until = since + (self.message.reach.step or 0) * 1000
-            if self.now < until:
-                self.wakes.append(until)
-                return True
-            return False
+            until = self._stands_since(candidate) + (self.message.reach.step or 0) * 1000
+            return self.now < until
         return rule == "wait"
 
+    def _wait_for_one_of(self, left: list[Candidate]) -> None:
+        """All that may be used now are shut: stand in their lines, and look again at the next probe."""
+        for candidate in left:
+            self._stand(candidate, self.round)
+            rule = self.view.category.channel_down
+            if rule == "wait":
+                return
+            if rule == "next_after_step" and self._waits_for(candidate):
+                self.wakes.append(self._stands_since(candidate) + (self.message.reach.step or 0) * 1000)
+                return
+
+    def _stands_since(self, candidate: Candidate) -> int:
+        return self.message.turns.get(candidate.address.channel, self.now)
+
     def _shorter_line(self, first: Candidate, left: list[Candidate]) -> Candidate:
-        """A critical message that has stood in line for a whole step goes where the line is shorter."""
+        """A critical message keeps its place; after a whole step in it, it goes where the line is shorter."""
         step = self.message.reach.step
-        since = self.message.turns.get(first.address.channel)
         if self.message.lane != "critical" or step is None:
             return first
-        stood = 0 if since is None else self.now - since
+        open_ones = [c for c in left if self._channel(c).shut is None]
+        place = next((c for c in open_ones if c.address.channel in self.message.turns), first)
+        stood = self.now - self._stands_since(place)
         self.wakes.append(self.now + step * 1000 - stood % (step * 1000))
         if stood < step * 1000:
-            return first
-        waits = {c: self.view.channels[c.address.channel].waits.get("critical", 0) for c in left}
-        others = [c for c in left if waits[c] < waits[first] and self.view.channels[c.address.channel].shut is None]
-        return others[0] if others else first
+            return place
+        return min(open_ones, key=lambda c: (self._line(c), c is not place))
 
-    def _stand(self, candidate: Candidate, *, hold: bool) -> None:
-        """Take a place in line, even of a shut channel, and say that the channel is what keeps it."""
-        if hold and self._is_held(candidate):
-            return
-        self._take_turn(candidate, self.round)
-        state = self.view.channels[candidate.address.channel]
+    def _line(self, candidate: Candidate) -> int:
+        return self._channel(candidate).waits.get("critical", 0)
+
+    def _channel(self, candidate: Candidate) -> ChannelState:
+        return self.view.channels[candidate.address.channel]
+
+    def _stand(self, candidate: Candidate, number: int) -> None:
+        """Take a place in line, even of a shut channel, and say that the channel is what keeps the message."""
+        channel = candidate.address.channel
+        if not any(t.channel == channel for t in self.turns):
+            self.turns.append(Turn(channel, candidate.address, number))
+        state = self._channel(candidate)
         if state.shut is not None:
             self.wakes.append(max(state.until, self.now + 1))
-            text = f"The channel {candidate.address.channel} is {'paused' if state.shut == 'paused' else 'down'}."
-            self.held = self._hold(state.shut, state.until, text)
+            text = f"The channel {channel} is {'paused' if state.shut == 'paused' else 'down'}."
+            self.held = self.held or self._hold(state.shut, state.until, text)
 
-    def _take_turn(self, candidate: Candidate, number: int) -> None:
-        self.turns.append(Turn(candidate.address.channel, candidate.address, number))
+    # Holds and ends
 
     def _is_held(self, candidate: Candidate) -> bool:
         """Hold the message if nothing may be sent to this address now; True if it is held."""
         found = hold_for(self.view, candidate, self.deadline, self.now)
         if found is None:
             return False
-        hold = self.held = self._hold(found.code, found.until, found.text)
-        self.wakes.append(hold.until)
-        if hold.code in MOVING:
+        self.held = self._hold(found.code, found.until, found.text)
+        self.wakes.append(found.until)
+        if found.code in MOVING:
+            moved = max(self.deadline, self.due_by + max(0, found.until - self.now))
             expires = self.message.expires_at
-            self.deadline += max(0, hold.until - self.now)
-            self.deadline = self.deadline if expires is None else min(self.deadline, expires)
-            self.wakes = [self.deadline, *self.wakes[1:]]
+            self.deadline = moved if expires is None else min(moved, expires)
         return True
 
     def _hold(self, code: str, until: int, text: str) -> Held:
@@ -221,17 +288,15 @@ class Plan:
             return suppressed(self.skipped, self.now)
         if any(open_attempt(self.message, a) for a in self.message.attempts):
             return None
-        if any(self._state(s).kind != "over" for s in self.steps):
-            return None
-        return unreached(self.message, self.now)
+        waiting = (self._state(s, last_chance=s is self.steps[-1]) for s in self.steps)
+        return None if any(state.kind != "over" for state in waiting) else unreached(self.message, self.now)
 
-    def _wait_for_settling(self) -> None:
-        for attempt in self.message.attempts:
-            at = settles(self.message, attempt, self.view.traits(attempt.channel), self.deadline)
-            if at is not None and at > self.now:
-                self.wakes.append(at)
-            if attempt.status == "started":
-                self.wakes.append(attempt.lease_until)
+    def _wait_for_news(self) -> None:
+        for step in self.steps:
+            settled = settles(self.message, step, self.view.traits(step.channel), self.due_by)
+            if settled is not None and settled[0] > self.now:
+                self.wakes.append(settled[0])
+        self.wakes += [a.lease_until for a in self.message.attempts if a.status == "started"]
 
     def _status(self) -> Status:
         if self.held is not None:
@@ -241,20 +306,21 @@ class Plan:
         return "waiting" if self.message.attempts else "queued"
 
 
-def ahead(view: View, coming: list[Candidate], steps: list[Step], deadline: int, now: int) -> list[RouteStep]:
+def ahead(
+    view: View, coming: list[Candidate], steps: list[Step], held: Held | None, deadline: int, now: int
+) -> list[RouteStep]:
     """The steps still to come, if everything before them stays silent."""
     message = view.message
     step_s = message.reach.step
-    shown = coming if step_s is not None or message.reach.mode == "all_at_once" else coming[:1]
-    begin = max(now, message.due_at)
-    if steps and step_s is not None and message.reach.mode == "in_turn":
+    in_turn = message.reach.mode == "in_turn"
+    begin = max(now, message.due_at, held.until if held is not None and held.code in MOVING else 0)
+    if steps and step_s is not None and in_turn:
         begin = max(begin, steps[-1].began + step_s * 1000)
     found: list[RouteStep] = []
-    for candidate in shown:
+    for candidate in coming if step_s is not None or not in_turn else coming[:1]:
         if begin >= deadline:
             break
         why = candidate.why if not steps else Why("fall_back", f"If nothing proves that it was {message.reach.until}.")
         found.append(RouteStep(candidate.address.channel, candidate.address.value, max(0, begin - now) // 1000, why))
-        if message.reach.mode == "in_turn":
-            begin += (step_s or 0) * 1000
+        begin += (step_s or 0) * 1000 if in_turn else 0
     return found

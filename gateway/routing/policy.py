@@ -7,7 +7,7 @@ categories of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -30,8 +30,8 @@ class Category(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     priority: Lane
     until: Level
     unproven: Literal["settle", "go_on"]
-    step: int | None
-    within: int
+    step: Annotated[int, msgspec.Meta(ge=1)] | None
+    within: Annotated[int, msgspec.Meta(ge=1)]
     quiet_hours: Literal["pass", "pass_while_critical", "held"]
     channel_down: Literal["next_now", "next_after_step", "wait"]
     unknown: Literal["try_again", "reconcile", "never_again"]

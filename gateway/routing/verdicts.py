@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.message import Message, Skipped, Verdict, acknowledged_verdict, level_of, proof
-from gateway.routing.fallback import settles
+from gateway.message import Message, Skipped, Verdict, acknowledged_verdict, level_of, proof, proved_at
+from gateway.routing.fallback import settles, steps_of
 from gateway.routing.view import View
 
 
@@ -20,7 +20,7 @@ def ended(view: View, deadline: int, now: int) -> Verdict | None:
             channel=proved.channel,
             attempt=proved.id,
             level=level_of(proved),
-            at=max(proved.times.values()),
+            at=proved_at(proved, message.reach.until),
             text=f"Reached by {proved.channel}: {level_of(proved)}.",
         )
     if message.acknowledged_at is not None:
@@ -29,16 +29,17 @@ def ended(view: View, deadline: int, now: int) -> Verdict | None:
         return Verdict(state="cancelled", at=now, text="Cancelled before anything proved that it arrived.")
     if message.superseded_by is not None:
         return Verdict(state="superseded", at=now, text="A newer message of the same thread took its place.")
-    for attempt in message.attempts:
-        settled = settles(message, attempt, view.traits(attempt.channel), deadline)
-        if settled is not None and settled <= now:
+    for step in steps_of(message):
+        settled = settles(message, step, view.traits(step.channel), deadline)
+        if settled is not None and settled[0] <= now:
+            taken = settled[1]
             return Verdict(
                 state="reached",
-                channel=attempt.channel,
-                attempt=attempt.id,
-                level=level_of(attempt),
+                channel=taken.channel,
+                attempt=taken.id,
+                level=level_of(taken),
                 at=now,
-                text=f"Taken by {attempt.channel}, which cannot prove more; no failure was reported.",
+                text=f"Taken by {taken.channel}, which cannot prove more; no failure was reported.",
             )
     if now < deadline:
         return None

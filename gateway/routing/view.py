@@ -9,6 +9,7 @@ import msgspec
 
 from gateway.customer import Address, Customer
 from gateway.message import Held, Message, RouteStep, Skipped, Status, Verdict
+from gateway.numbers import is_phone_channel
 from gateway.preferences.quiet_hours import next_local, zones
 from gateway.routing.policy import Category
 from gateway.routing.route import Rules
@@ -61,10 +62,18 @@ class View(msgspec.Struct, frozen=True):
         return state.traits if state is not None else _NO_TRAITS
 
 
+def zones_of(customer: Customer, address: Address | None, default: str) -> tuple[str, ...]:
+    """The zones a person may be in: the stored one, else those of this address's number, else of any number they have."""
+    numbers = [a for a in (address, *customer.addresses) if a is not None and is_phone_channel(a.channel)]
+    first = numbers[0] if numbers else Address("", "")
+    return zones(customer.time_zone, first.value, first.channel, default)
+
+
 def due_at(message: Message, customer: Customer, rules: Rules) -> int:
     """When the message falls due, ms: the later of acceptance and `send_at`, or the person's next `send_at_local`."""
     if message.send_at_local is not None:
-        found = zones(customer.time_zone, None, "", rules.time_zone)
+        given = message.addresses[0] if message.addresses else None
+        found = zones_of(customer, Address(*given) if given else None, rules.time_zone)
         return next_local(message.created_at, message.send_at_local, found)
     return max(message.created_at, message.send_at or 0)
 

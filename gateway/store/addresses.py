@@ -15,22 +15,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from redis.exceptions import (
-    BusyLoadingError,
-    ClusterDownError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TryAgainError,
-)
 
 from gateway.customer import AddressHealth, ConsentEntry
 from gateway.preferences.consent import lifts
 from gateway.store import keys
-from gateway.store.pipe import Pipe, StoreUnavailable
+from gateway.store.pipe import Pipe
 
-_FOR_NOW: Final = (BusyLoadingError, ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 _ENTRY: Final = msgspec.msgpack.Decoder(ConsentEntry)
 _HEALTH: Final = msgspec.msgpack.Decoder(AddressHealth)
 _TOKEN_BITS: Final = 52  # a score is a double: whole numbers are exact up to 53 bits
@@ -47,14 +37,8 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 async def ask(pipe: Pipe, *command: Any) -> Any:
-    """The answer to one plain command. Raises StoreUnavailable also when the server can't take it for now."""
-    try:
-        return await pipe.send(*command)
-    except RedisError as refused:
-        no_disk = isinstance(refused, ResponseError) and str(refused).startswith("MISCONF")
-        if no_disk or isinstance(refused, _FOR_NOW):
-            raise StoreUnavailable(str(refused)) from refused
-        raise
+    """The answer to one plain command. Raises StoreUnavailable when the server can't take it for now."""
+    return await pipe.send(*command)
 
 
 def scope(entry: ConsentEntry) -> tuple[str, str, str, str]:

@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal, cast, get_args
 
 import msgspec
-from redis.exceptions import ResponseError
 
 from gateway.message import Mode
 from gateway.store import keys
 from gateway.store.clock import Clock
-from gateway.store.pipe import StoreUnavailable
 from gateway.store.scripts import Scripts
 
 Scope = Literal["send", "read", "customers", "operate", "admin"]
@@ -169,12 +167,7 @@ class ApiKeys:
         self._cache.pop(key.id, None)
 
     async def _write(self, *command: Any) -> Any:
-        try:
-            return await self._scripts.urgent.send(*command)
-        except ResponseError as refused:
-            if any(word in str(refused) for word in ("OOM", "MISCONF", "READONLY", "used memory")):
-                raise StoreUnavailable(str(refused)) from refused
-            raise
+        return await self._scripts.urgent.send(*command)
 
 
 def _digest(pepper: bytes, key_id: str, secret: str) -> bytes:

@@ -12,12 +12,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
-from redis.exceptions import ResponseError
 
 from gateway.message import Mode
 from gateway.store import keys
 from gateway.store.clock import Clock
-from gateway.store.pipe import StoreUnavailable
 from gateway.store.scripts import Scripts
 
 KEEP_MS: Final = 86_400_000
@@ -127,9 +125,4 @@ class Idempotency:
 
     async def _run(self, source: str, mode: Mode, key: str, arguments: list[Any], size: int = 300) -> list[Any]:
         record = keys.idempotency(mode, key)
-        try:
-            return await self._scripts.urgent.send("EVALSHA", self._shas[source], 1, record, *arguments, size=size)
-        except ResponseError as refused:
-            if any(word in str(refused) for word in ("OOM", "MISCONF", "READONLY", "used memory")):
-                raise StoreUnavailable(str(refused)) from refused
-            raise
+        return await self._scripts.urgent.send("EVALSHA", self._shas[source], 1, record, *arguments, size=size)

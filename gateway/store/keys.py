@@ -141,7 +141,7 @@ def idempotency(mode: str, key: str) -> str:
 
 
 def address_owners(address_key: str) -> str:
-    """Customers that may own an address: hints (set)."""
+    """Customers that may own an address: hints (zset, scores are tokens)."""
     return f"{{a:{address_key}}}:owners"
 
 

@@ -26,6 +26,13 @@ _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Message)
 
 
+class _Head(msgspec.Struct):
+    schema: int = 1
+
+
+_head_decoder: Final = msgspec.msgpack.Decoder(_Head)
+
+
 class Loaded(msgspec.Struct, frozen=True):
     """A message as stored, with its version."""
 
@@ -214,6 +221,11 @@ def decode(state: bytes, superseded_by: str, cancelled_at: str) -> Message:
     if cancelled_at:
         message.cancelled_at = int(cancelled_at)
     return message
+
+
+def schema_of(taken: Taken) -> int:
+    """The schema number of a taken message, whatever else its release put into it. Raises msgspec.DecodeError."""
+    return _head_decoder.decode(taken.state).schema
 
 
 def decode_taken(taken: Taken) -> Message:

@@ -11,13 +11,24 @@ from collections import deque
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 MOST: Final = 64
 MOST_BYTES: Final = 256 * 1024
 WAITING_MOST: Final = 20_000
+
+_FOR_NOW: Final = (BusyLoadingError, ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 
 Command = tuple[Any, ...]
 
@@ -72,7 +83,7 @@ class Pipe:
                 raise
             for (_, _, future), answer in zip(batch, answers, strict=True):
                 if isinstance(answer, Exception):
-                    _fail(future, answer)
+                    _fail(future, _meaning(answer))
                 elif not future.done():
                     future.set_result(answer)
 
@@ -98,6 +109,13 @@ class Pipe:
         """Wait for what is under way."""
         if self._flusher is not None and not self._flusher.done():
             await asyncio.shield(self._flusher)
+
+
+def _meaning(refused: Exception) -> Exception:
+    """What a refusal means to the caller: a server that can't take it for now is away, all else is a bug."""
+    text = str(refused)
+    no_room = isinstance(refused, ResponseError) and ("MISCONF" in text or "OOM" in text or "used memory" in text)
+    return StoreUnavailable(text) if no_room or isinstance(refused, _FOR_NOW) else refused
 
 
 def _fail(future: asyncio.Future[Any], error: Exception) -> None:

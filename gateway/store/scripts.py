@@ -12,11 +12,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from gateway.message import LANES, Lane
 from gateway.store.keys import Partition, partition
-from gateway.store.pipe import Pipe, StoreUnavailable
+from gateway.store.pipe import Pipe
 
 NAMES: Final = (
     "accept",
@@ -102,12 +101,7 @@ class Scripts:
     async def _run(self, name: str, keys: Sequence[str], args: Sequence[Any], *, urgent: bool = False) -> list[Any]:
         pipe = self.urgent if urgent else self.pipe
         size = sum(len(a) for a in args if isinstance(a, bytes)) + 300
-        try:
-            return await pipe.send("EVALSHA", self._shas[name], len(keys), *keys, *args, size=size)
-        except ResponseError as refused:
-            if "OOM" in str(refused) or "MISCONF" in str(refused) or "READONLY" in str(refused):
-                raise StoreUnavailable(str(refused)) from refused
-            raise
+        return await pipe.send("EVALSHA", self._shas[name], len(keys), *keys, *args, size=size)
 
     async def accept(self, at: Partition, message: str, change: Change, body: bytes, minute: str) -> Outcome:
         """Let a message in; "exists" when the id is already there, and then nothing changes."""
@@ -239,9 +233,10 @@ class Scripts:
         answer = await self._run("customer", keys, [_text(expected), state, customer, *ledger])
         return answer[0].decode(), int(answer[1])
 
-    async def bury(self, at: Partition, lane: Lane, member: str, reason: str) -> None:
+    async def bury(self, at: Partition, member: str, reason: str) -> None:
         """Put a record that nobody can work off into the morgue."""
-        await self._run("bury", [at.member(member), at.agenda(lane), at.morgue], [member, reason], urgent=True)
+        keys = [at.member(member), at.morgue, *map(at.agenda, LANES)]
+        await self._run("bury", keys, [member, reason], urgent=True)
 
     async def exhume(self, at: Partition, member: str, *, retry: bool) -> Outcome:
         """Take a record out of the morgue, back to work or away for good; "gone": it wasn't there."""

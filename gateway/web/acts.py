@@ -115,7 +115,8 @@ class Board:
         return await self._state(self._board.posts[name])
 
     async def _state(self, post: Post) -> ChannelState:
-        shut = post.state(self._clock.now()).shut
+        # Between a failed probe and the next one nothing keeps a message out, but the channel isn't up.
+        shut = post.state(self._clock.now()).shut or (None if post.breaker.closed else "channel_down")
         waiting: dict[str, int] = {}
         for lane in LANES:
             keys = [partition(n).line(post.line, lane) for n in range(PARTITIONS)]

@@ -86,7 +86,7 @@ class _Walk:
             if name in fields:
                 self.visit(value, fields[name].type, pointer(at, name))
             elif info.forbid_unknown_fields:
-                self._fault(pointer(at, name), _unknown(name, fields))
+                self._fault(pointer(at, name), unknown(name, fields))
         for name, field in fields.items():
             if field.required and name not in given:
                 self._fault(pointer(at, name), "is required.")
@@ -251,7 +251,8 @@ def _limited(base: type, limits: dict[str, Any]) -> Any:
     return Annotated[base, msgspec.Meta(**given)] if given else base
 
 
-def _unknown(name: str, known: Iterable[str]) -> str:
+def unknown(name: str, known: Iterable[str]) -> str:
+    """What is said of a name nobody knows."""
     close = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return "is not a known field" + (f"; did you mean {close[0]}?" if close else ".")
 

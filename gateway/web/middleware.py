@@ -1,4 +1,4 @@
-"""What happens to every request: an id, a time limit on how many run at once, and errors turned into problems."""
+"""What happens to every request: an id, a limit on how many run at once, and errors turned into problems."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from gateway.web.context import REQUEST_ID
 from gateway.web.problems import FROM_STATUS, Problem, unavailable
 
 MOST_AT_ONCE: Final = 2_000
+_ALWAYS: Final = frozenset(("/healthz", "/readyz", "/metrics"))
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
 _log = structlog.get_logger()
 
@@ -38,6 +39,7 @@ async def identified(request: web.Request, handler: Handler) -> web.StreamRespon
             response.headers["X-Request-Id"] = name
             response.headers.setdefault("X-Content-Type-Options", "nosniff")
             response.headers.setdefault("Cache-Control", "no-store")
+            response.headers["Server"] = "gateway"
         _log.info(
             "http_request",
             method=request.method,
@@ -85,18 +87,24 @@ def _pattern(request: web.Request) -> str:
 
 
 def limited(most: int = MOST_AT_ONCE) -> Middleware:
-    """Refuses with 503 what comes while `most` requests are under way, so that a flood costs no memory."""
-    running = 0
+    """Refuses with 503 what comes while `most` requests are under way, so that a flood costs no memory.
+
+    The API counts apart from the doors that need no key, so that strangers who send slowly can't shut it; health is
+    always answered.
+    """
+    running = {"api": 0, "open": 0}
 
     @web.middleware
     async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
-        nonlocal running
-        if running >= most:
+        if request.path in _ALWAYS:
+            return await handler(request)
+        group = "api" if request.path.startswith("/v1/") else "open"
+        if running[group] >= most:
             return unavailable("Too many requests are under way.", 1).response()
-        running += 1
+        running[group] += 1
         try:
             return await handler(request)
         finally:
-            running -= 1
+            running[group] -= 1
 
     return limit

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from gateway import __version__
+from gateway.web.fields import collect
 from gateway.web.operations import TAGS, NoQuery, Operation, Raw
 from gateway.web.problems import CONTENT_TYPE, KINDS, ProblemOut
 
@@ -169,7 +170,9 @@ def _body(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any] | N
     kinds = ["application/json"]
     if operation.method == "PATCH":
         kinds.insert(0, "application/merge-patch+json")
-    return {"required": True, "content": dict.fromkeys(kinds, media)}
+    # What needs no field may be left out as a whole; but a patch or a whole that says nothing is a mistake.
+    required = operation.method != "POST" or bool(collect({}, operation.body))
+    return {"required": required, "content": dict.fromkeys(kinds, media)}
 
 
 def _responses(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any]:

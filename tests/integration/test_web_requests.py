@@ -104,7 +104,7 @@ async def problem(response: aiohttp.ClientResponse, status: int, code: str) -> d
         (b'{"name": "\xed\xa0\x80"}', "UTF-8"),
         (b'{"data": {"a": ' + b"[" * 31 + b"]" * 31 + b"}}", "deeper"),
         (b"[" * 900 + b"]" * 900, "deeper"),
-        (b'{"data": {"n": ' + b"9" * 1900 + b"}} x", "line 1"),
+        (b'{"data": {"n": ' + b"9" * 1900 + b"}} x", "64 bits"),
         (b'{"name": "a"} {}', "line 1"),
         (b'\xef\xbb\xbf{"name": "a"}', "line 1"),
     ],
@@ -213,6 +213,10 @@ async def test_parameters_are_typed_and_unknown_ones_refused(client: aiohttp.Cli
     async with client.get("/v1/list?limit=501&corsur=1") as response:
         found = await problem(response, 422, "invalid")
     assert [error["pointer"] for error in found["errors"]] == ["?limit", "?corsur"]
+    async with client.get("/v1/list?cursor=null") as response:
+        assert (await response.json())["cursor"] == "null"
+    async with client.get("/v1/list?limit=null") as response:
+        await problem(response, 422, "invalid")
     async with client.get("/v1/list?limit=1&limit=2") as response:
         await problem(response, 422, "invalid")
 
@@ -281,6 +285,8 @@ async def test_a_flood_is_refused_before_it_costs_memory(gateway: Gateway) -> No
         async with session.get("/v1/slow") as response:
             await problem(response, 503, "unavailable")
             assert response.headers["Retry-After"] == "1"
+        async with session.get("/elsewhere") as response:
+            assert response.status == 404
         release.set()
         async with await first as response:
             assert response.status == 200

@@ -53,7 +53,9 @@ async def test_a_refusal_names_every_bad_field_at_once(gw: Running) -> None:
 
 
 async def test_without_a_key_nothing_is_said(gw: Running) -> None:
-    assert (await ask(gw.http, gw.url, "gw_live_0000000000000000_" + "0" * 64, "POST", "/v1/messages", CALL)).status == 401
+    assert (
+        await ask(gw.http, gw.url, "gw_live_0000000000000000_" + "0" * 64, "POST", "/v1/messages", CALL)
+    ).status == 401
     reader = await gw.new_key(scopes=["read"])
     assert (await gw.api("POST", "/v1/messages", CALL, key=reader)).status == 403
 

@@ -89,7 +89,9 @@ async def test_a_provider_that_asks_us_to_slow_down(gw: Running) -> None:
 
 def _waited(message: dict[str, Any]) -> float:
     """Seconds from acceptance to the first try."""
-    first, begun = (dt.datetime.fromisoformat(at) for at in (message["created_at"], message["attempts"][0]["times"]["started"]))
+    first, begun = (
+        dt.datetime.fromisoformat(at) for at in (message["created_at"], message["attempts"][0]["times"]["started"])
+    )
     return (begun - first).total_seconds()
 
 

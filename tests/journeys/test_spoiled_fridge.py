@@ -26,7 +26,11 @@ async def test_ana_is_reached_by_voice_and_nothing_further_is_sent(gw: Running) 
     assert told["verdict"]["proven"]
     assert told["answer"]["value"] is True
     assert told["answer"]["channel"] == "voice"
-    assert _tries(told) == [("wechat", "failed", "none"), ("sms", "accepted", "none"), ("voice", "delivered", "acknowledged")]
+    assert _tries(told) == [
+        ("wechat", "failed", "none"),
+        ("sms", "accepted", "none"),
+        ("voice", "delivered", "acknowledged"),
+    ]
     wechat, sms, voice = told["attempts"]
     assert wechat["provider_code"] == "43101"
     assert _seconds(sms, voice) >= 1.0, "the SMS had its whole step"

@@ -123,4 +123,3 @@ async def test_a_team_key_reaches_the_team_alone(redis_url: str, tmp_path: Path)
         assert (theirs["verdict"]["state"], theirs["verdict"]["code"]) == ("suppressed", "not_in_team"), theirs
         assert (await gw.api("GET", f"/v1/messages/{ours['id']}")).status == 404, "another mode's id is unknown"
         assert gw.sandbox.world.texts("+447400000307") == []
-

@@ -36,6 +36,7 @@ T = TypeVar("T")
 LOOK_S: Final = 0.01
 PATIENCE_S: Final = 8.0
 SECRET: Final = secrets.token_hex(32)
+PEPPER: Final = secrets.token_bytes(32)
 PHONE: Final = "+306912345601"
 OTHER_PHONE: Final = "+306912345602"
 MAIL: Final = "maria@example.org"
@@ -227,8 +228,10 @@ class Core:
         found: dict[str, tuple[int, dict[str, Any]]] = {}
         async for key in self.client.scan_iter(match="*:i:*", count=1000):
             fields = await self.client.hgetall(key)
-            item = msgspec.msgpack.decode(fields[b"s"])
-            if item["inbound"]["sender"] == sender:
+            with contextlib.suppress(msgspec.DecodeError):
+                item = msgspec.msgpack.decode(fields[b"s"])
+                if item["inbound"]["sender"] != sender:
+                    continue
                 found[key.decode()] = (item["inbound"].get("at", 0), item)
         return found
 
@@ -236,6 +239,10 @@ class Core:
         """What became of a noted item."""
         await until(lambda: self.client.hexists(item, "d"))
         return msgspec.msgpack.decode(await self.client.hget(item, "s")).get("outcome", "new")
+
+    def rested(self, channel: str) -> None:
+        """The breaker's rest is over: a probe may go out."""
+        self.gateway.boards["live"].posts[channel].breaker.open_until = 0
 
     def work(self) -> Worker:
         """Start a worker."""
@@ -319,7 +326,17 @@ async def core(
     client = await connect(redis_url, max_connections=32)
     live: dict[str, Channel] = {channel.name: channel for channel in channels}
     test: dict[str, Channel] = {channel.name: channel for channel in test_channels}
-    gateway = Gateway(loaded, client, aiohttp.ClientSession(), live, test, Scripts(client), Clock(), "http://127.0.0.1:9")
+    gateway = Gateway(
+        settings=loaded,
+        client=client,
+        session=aiohttp.ClientSession(),
+        channels=live,
+        test_channels=test,
+        scripts=Scripts(client),
+        clock=Clock(),
+        pepper=PEPPER,
+        test_callback_base="http://127.0.0.1:9",
+    )
     await gateway.follower.once()
     made = Core(gateway, client)
     try:

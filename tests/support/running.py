@@ -8,7 +8,7 @@ import secrets
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, cast
 
 import aiohttp
 import msgspec
@@ -21,9 +21,8 @@ from gateway.sandbox_link import sandbox_config
 from gateway.service import Service, sandboxed
 from gateway.settings import load, with_sandbox
 from gateway.settings_types import ChannelSettings
-from gateway.store.api_keys import SCOPES
+from gateway.store.api_keys import SCOPES, Scope
 
-T = TypeVar("T")
 HOST: Final = "127.0.0.1"
 NOWHERE: Final = f"http://{HOST}:9"
 SPEED: Final = 0.02
@@ -133,7 +132,7 @@ class Running:
 
     async def new_key(self, mode: Mode = "live", scopes: Sequence[str] = SCOPES) -> str:
         """Another API key."""
-        wanted = [scope for scope in SCOPES if scope in scopes]
+        wanted: list[Scope] = [scope for scope in SCOPES if scope in scopes]
         _, text = await self.service.gateway.api_keys.create("journey", mode, wanted)
         return text
 
@@ -193,19 +192,19 @@ async def ask(
 
 
 async def until(
-    condition: Callable[[], Awaitable[T]] | Callable[[], T],
+    condition: Callable[[], Awaitable[object]] | Callable[[], object],
     seconds: float = 15.0,
     seen: Callable[[], object] = lambda: "",
-) -> T:
-    """Wait until a condition holds and return what it gave; fails with what was `seen` last."""
+) -> None:
+    """Wait until a condition holds; fails with what was `seen` last."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while True:
-        found: Any = condition()
+        found = condition()
         if isinstance(found, Awaitable):
-            found = await found
+            found = await cast("Awaitable[object]", found)
         if found:
-            return found
+            return
         assert loop.time() < end, f"not within {seconds} s: {seen()}"
         await asyncio.sleep(LOOK_S)
 

@@ -18,7 +18,7 @@ class Wire:
         self.port = 0
         self.upward = bytearray()
         self._target = target
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._cut: tuple[bytes, bytes, int] | None = None
 
     def cut(self, asked: bytes, after: bytes, more: int) -> None:
@@ -33,11 +33,11 @@ class Wire:
         """One connection of the channel."""
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
+        self._open[task] = writer
         try:
             await self._carry(reader, writer)
         finally:
-            self._tasks.discard(task)
+            del self._open[task]
             writer.close()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -73,11 +73,11 @@ class Wire:
                     break
         writer.close()
 
-    async def end(self) -> None:
-        """Drop every connection."""
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+    async def hang_up(self) -> None:
+        """Drop every connection, and wait until they are gone."""
+        for writer in self._open.values():
+            writer.transport.abort()
+        await asyncio.gather(*self._open)
 
 
 @asynccontextmanager
@@ -90,7 +90,9 @@ async def wire_to(port: int) -> AsyncGenerator[Wire]:
         yield made
     finally:
         server.close()
-        await made.end()
+        async with asyncio.timeout(5):
+            await made.hang_up()
+            await server.wait_closed()
         assert made._cut is None, "a cut was asked for that never came"
 
 

@@ -205,3 +205,19 @@ def test_a_channel_that_is_gone_is_skipped_and_its_attempt_stays_open() -> None:
 def test_only_channels_that_are_not_set_up_is_no_route() -> None:
     world = World(person("sms"), note(), known=()).run()
     assert (world.verdict.state, world.verdict.code, world.done_at) == ("suppressed", "no_channel", 0)
+
+
+@pytest.mark.parametrize(
+    "category, shut, line",
+    [
+        ("outage", {}, {"sms": 5000, "email": 400}),
+        ("code", {"sms": Shut(0, 100)}, {"email": 5000}),
+        ("service", {"sms": Shut(), "wechat": Shut()}, {}),
+        ("service", {"sms": Shut(), "wechat": Shut()}, {"email": 5000}),
+        ("reply", {"sms": Shut(), "wechat": Shut(), "email": Shut()}, {}),
+        ("follow_up", {"sms": Shut(0, 4000)}, {}),
+    ],
+)
+def test_deciding_twice_at_the_same_moment_changes_nothing(category: str, shut: Any, line: Any) -> None:
+    customer = person("sms", "wechat", "email")
+    World(customer, note(category, within=6000), shut=shut, line=line, waits=line, strict=True).run()

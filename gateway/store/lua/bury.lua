@@ -1,7 +1,7 @@
 -- A record nobody can work off goes to the morgue, with the reason; nothing else wakes it.
--- KEYS: 1 record 2 agenda 3 morgue   ARGV: 1 member 2 reason
+-- KEYS: 1 record 2 morgue 3-5 agenda of every lane: what can't be read doesn't say which is its own   ARGV: 1 member 2 reason
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'gone'} end
 redis.call('HSET', KEYS[1], 'why', ARGV[2])
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('ZADD', KEYS[3], now_ms(), ARGV[1])
+for i = 3, 5 do redis.call('ZREM', KEYS[i], ARGV[1]) end
+redis.call('ZADD', KEYS[2], now_ms(), ARGV[1])
 return {'ok'}

@@ -10,8 +10,9 @@ local out, soonest = {}, nil
 
 local function hand(i, member, agenda)
   local record = prefix .. member
-  local facts = redis.call('HMGET', record, 'v', 's', 'sup', 'can', 'd')
-  if not facts[2] or (facts[5] and string.sub(member, 1, 2) == 'm:') then
+  local facts = redis.call('HMGET', record, 'v', 's', 'sup', 'can', 'd', 'why')
+  -- Gone, done, or in the morgue: a line or a late wake may still have held it.
+  if not facts[2] or facts[6] or (facts[5] and string.sub(member, 1, 2) == 'm:') then
     redis.call('ZREM', agenda, member)
     return
   end
@@ -29,7 +30,7 @@ for i = 1, 3 do
   end
 end
 -- Of a channel's permits critical messages get what they want; of the rest, `reserve` is kept for bulk, so that bulk
--- is never starved, and normal ones get what bulk leaves.
+-- is never starved, and what bulk leaves of it goes to normal ones too.
 local function serve(i, want)
   if want <= 0 then return 0 end
   local members = redis.call('ZRANGE', KEYS[i], 0, want - 1)
@@ -46,6 +47,7 @@ for i = 4, #KEYS, 3 do
   local left = math.min(total - serve(i, total), rest)
   left = left - serve(i + 1, left - reserve)
   left = left - serve(i + 2, left)
+  serve(i + 1, left)
   a = a + 3
 end
 for i = 1, 3 do

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from types import UnionType
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from aiohttp import web
@@ -13,7 +15,7 @@ from aiohttp.typedefs import Handler
 from gateway.store.idempotency import Mismatch, Replay, Resume, body_digest
 from gateway.web.auth import Auth, Rates, require_live
 from gateway.web.context import Gateway
-from gateway.web.fields import collect, convert
+from gateway.web.fields import collect, convert, unknown
 from gateway.web.json_body import parse, read_body, read_json, require_type
 from gateway.web.operations import Answer, Call, Operation, Raw
 from gateway.web.problems import Problem, invalid
@@ -46,8 +48,9 @@ def handler_of(operation: Operation, gateway: Gateway, auth: Auth) -> Handler:
             body = convert(tree, operation.body)
         seed = gateway.idempotency.unkeyed()
         call = Call[Any, Any](request, gateway, key, query, body, tree, seed)
-        if operation.creates and not getattr(query, "dry_run", False):
-            return await _once(operation, call)
+        once = idempotency_key(request) if operation.creates else None
+        if once is not None and not getattr(query, "dry_run", False):
+            return await _once(operation, call, once)
         return answered(await operation.handler(call))
 
     return handle
@@ -64,16 +67,13 @@ async def _tree(request: web.Request, operation: Operation) -> Any:
     if operation.method == "PATCH":
         require_type(request, "application/merge-patch+json", "application/json")
         return parse(await read_body(request, operation.limit, operation.seconds))
-    if not request.can_read_body and not collect({}, operation.body):
+    if operation.method == "POST" and not request.can_read_body and not collect({}, operation.body):
         return {}
     return await read_json(request, operation.limit, operation.seconds)
 
 
-async def _once(operation: Operation, call: Call[Any, Any]) -> web.StreamResponse:
+async def _once(operation: Operation, call: Call[Any, Any], key: str) -> web.StreamResponse:
     """Run a creating operation at most once for its Idempotency-Key; a repeat gets the first answer."""
-    key = idempotency_key(call.request)
-    if key is None:
-        return answered(await operation.handler(call))
     store, mode, digest = call.gateway.idempotency, call.key.mode, body_digest(call.tree)
     claim = await store.claim(mode, key, digest)
     if isinstance(claim, Mismatch):
@@ -111,19 +111,34 @@ def idempotency_key(request: web.Request) -> str | None:
 
 def read_query(request: web.Request, wanted: Any) -> Any:
     """The parameters as a value of `wanted`. Raises Problem 422: unknown, repeated and bad ones, all at once."""
-    tree: dict[str, str] = {}
+    fields, values = _parameters(wanted), dict[str, Any]()
     faults: list[tuple[str, str]] = []
-    for name, value in request.query.items():
-        if name in tree:
+    for name, text in request.query.items():
+        if name not in fields:
+            faults.append((f"?{name}", unknown(name, fields)))
+        elif name in values:
             faults.append((f"?{name}", "must be given once."))
-        tree[name] = _BLANK_FOR_PLUS.sub(r"\1+\2", value)
-    try:
-        if not faults:
-            return msgspec.convert(tree, wanted, strict=False)
-    except msgspec.ValidationError:
-        pass
-    found = collect(tree, wanted, strict=False)
-    raise invalid([*faults, *((f"?{pointer.removeprefix('/')}", detail) for pointer, detail in found)])
+        else:
+            values[name] = value = _BLANK_FOR_PLUS.sub(r"\1+\2", text)
+            found = collect(value, fields[name], strict=False)
+            faults += [(f"?{name}", detail) for _, detail in found]
+            if not found:
+                values[name] = msgspec.convert(value, fields[name], strict=False)
+    if faults:
+        raise invalid(faults)
+    return wanted(**values)
+
+
+@functools.cache
+def _parameters(wanted: Any) -> dict[str, Any]:
+    """Each parameter's type, without None: a parameter is there or not, and the text `null` is a text."""
+    hints = get_type_hints(wanted, include_extras=True)
+    return {name: _given(hint) for name, hint in hints.items()}
+
+
+def _given(hint: Any) -> Any:
+    members = [member for member in get_args(hint) if member is not type(None)]
+    return members[0] if get_origin(hint) in (Union, UnionType) and len(members) == 1 else hint
 
 
 def answered(answer: Answer | web.StreamResponse) -> web.StreamResponse:

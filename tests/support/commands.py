@@ -1,0 +1,149 @@
+"""The command line as people run it: `gateway …` in a process of its own, in a folder of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from pathlib import Path
+
+import aiohttp
+import msgspec
+
+from tests.support.running import HOST, until
+
+ROOT = Path(__file__).parents[2]
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+def environment(folder: Path, **settings: object) -> dict[str, str]:
+    """The variables of a command whose DATA_DIR is `folder`/var; `settings` are more, without their prefix."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    given = {"DATA_DIR": folder / "var", **settings}
+    mine = {f"GATEWAY_{name}": str(value) for name, value in given.items()}
+    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "COLUMNS": "120", **mine}
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on just now."""
+    with contextlib.ExitStack() as stack:
+        holders = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for holder in holders:
+            holder.bind((HOST, 0))
+        return [holder.getsockname()[1] for holder in holders]
+
+
+def ports() -> dict[str, object]:
+    """Settings for all listeners on ports of their own."""
+    names = ("HTTP_PORT", "CONSOLE_PORT", "PHONES_PORT", "BOUNCE_PORT")
+    return dict(zip(names, free_ports(len(names)), strict=True))
+
+
+async def command(
+    folder: Path, *arguments: str, given: bytes = b"", seconds: float = 60.0, variables: Mapping[str, str] | None = None
+) -> Ended:
+    """Run a command to its end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "gateway",
+        *arguments,
+        cwd=folder,
+        env=dict(variables or environment(folder)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(given), seconds)
+    except TimeoutError:
+        process.kill()
+        out, err = await process.communicate()
+        raise AssertionError(f"{arguments} went on for {seconds} s: {out.decode()} {err.decode()}") from None
+    assert process.returncode is not None
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+class Served(msgspec.Struct):
+    """A gateway that runs in a process of its own."""
+
+    process: asyncio.subprocess.Process
+    url: str
+    folder: Path
+    variables: dict[str, str]
+
+    async def command(self, *arguments: str, given: bytes = b"", seconds: float = 60.0) -> Ended:
+        """Run a command beside it."""
+        return await command(self.folder, *arguments, given=given, seconds=seconds, variables=self.variables)
+
+    async def kill(self) -> None:
+        """End it without a warning."""
+        self.process.kill()
+        await self.process.wait()
+
+    async def key(self, mode: str = "live", scopes: str = "send,read,customers,operate,admin") -> str:
+        """A new API key, made on the command line."""
+        made = await self.command("keys", "create", "--name", "test", "--scopes", scopes, "--mode", mode, "--json")
+        assert made.status == 0, made
+        return msgspec.json.decode(made.out)["key"]
+
+    def log(self) -> str:
+        """What it wrote on standard error so far."""
+        return (self.folder / "err.txt").read_text(errors="replace")
+
+
+async def start(folder: Path, arguments: Sequence[str], variables: dict[str, str]) -> Served:
+    """Start a gateway and wait until it answers; its output goes to files in the folder."""
+    with (folder / "out.txt").open("ab") as out, (folder / "err.txt").open("ab") as err:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gateway", *arguments, cwd=folder, env=variables, stdout=out, stderr=err
+        )
+    served = Served(process, f"http://{HOST}:{variables['GATEWAY_HTTP_PORT']}", folder, variables)
+    async with aiohttp.ClientSession() as http:
+
+        async def ready() -> bool:
+            assert process.returncode is None, f"it ended with {process.returncode}: {served.log()}"
+            try:
+                async with http.get(served.url + "/readyz") as answer:
+                    return answer.status == 200
+            except aiohttp.ClientConnectionError:
+                return False
+
+        try:
+            await until(ready, 60.0, served.log)
+        except BaseException:
+            await end(served)
+            raise
+    return served
+
+
+async def end(served: Served) -> int:
+    """Ask it to stop, and wait; its status."""
+    if served.process.returncode is None:
+        served.process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(served.process.wait(), 40.0)
+        except TimeoutError:
+            await served.kill()
+    return served.process.returncode or 0
+
+
+@contextlib.asynccontextmanager
+async def serving(folder: Path, *arguments: str, **settings: object) -> AsyncGenerator[Served]:
+    """A running `gateway …`, ended afterwards."""
+    served = await start(folder, arguments, environment(folder, **{**ports(), **settings}))
+    try:
+        yield served
+    finally:
+        await end(served)
