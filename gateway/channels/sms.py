@@ -6,7 +6,7 @@ Twilio: messaging API, messages resource; track outbound message status; messagi
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import phonenumbers
 import structlog
@@ -64,7 +64,7 @@ _log = structlog.get_logger()
 class Sms:
     """The channel `sms`."""
 
-    name: ClassVar[str] = "sms"
+    name = "sms"
 
     def __init__(self, settings: Settings, twilio: TwilioSettings, deps: Deps) -> None:
         self._account = Account(twilio, deps, settings.channels.get(self.name))

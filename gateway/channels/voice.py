@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Coroutine
-from typing import Any, ClassVar, Final, Self
+from typing import Any, Final, Self
 
 import structlog
 from multidict import MultiDict
@@ -72,7 +72,7 @@ _log = structlog.get_logger()
 class Voice:
     """The channel `voice`."""
 
-    name: ClassVar[str] = "voice"
+    name = "voice"
 
     def __init__(self, settings: Settings, twilio: TwilioSettings, sender: str, deps: Deps) -> None:
         channel = settings.channels.get(self.name)

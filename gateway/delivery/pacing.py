@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 class Shared(msgspec.Struct, omit_defaults=True):
-    """What all processes know of a channel."""
+    """What all processes know of a channel. Stored in two halves, so that a breaker that turns undoes nobody's pause."""
 
     paused: str | None = None
     paused_by: str | None = None
@@ -54,6 +54,7 @@ class Post:
         self.in_flight = 0
         self.in_flight_other = 0
         self.throttled_until = 0
+        self.seen_shut = False
         self.waits: dict[Lane, int] = {}
 
     @property
@@ -150,32 +151,38 @@ class Switchboard:
         if turned or post.breaker.open_until != was:
             log.warning("breaker", channel=post.line, open=not post.breaker.closed, until=post.breaker.open_until)
             post.shared.opened_at, post.shared.open_until = post.breaker.opened_at, post.breaker.open_until
-            await self._share(post)
+            half = Shared(opened_at=post.shared.opened_at, open_until=post.shared.open_until)
+            await self._share(post, "breaker", half)
         return turned
 
     async def pause(self, name: str, reason: str | None, by: str | None) -> None:
         """Pause a channel (reason) or let it go on (None), for all processes. Raises KeyError."""
         post = self.posts[name]
         post.shared.paused, post.shared.paused_by = reason, by
-        await self._share(post)
+        await self._share(post, "pause", Shared(paused=reason, paused_by=by))
 
-    async def _share(self, post: Post) -> None:
-        await self._scripts.urgent.send("HSET", CHANNELS, post.line, msgspec.msgpack.encode(post.shared))
+    async def _share(self, post: Post, name: str, half: Shared) -> None:
+        await self._scripts.urgent.send("HSET", CHANNELS, f"{post.line}:{name}", msgspec.msgpack.encode(half))
 
     async def refresh(self) -> list[Post]:
         """Take over what other processes found out, and measure the lines of paced channels; posts just shut."""
         if not self.posts:
             return []
-        lines = [post.line for post in self.posts.values()]
-        facts: list[bytes | None] = await self._scripts.urgent.send("HMGET", CHANNELS, *lines)
+        halves = [f"{post.line}:{name}" for post in self.posts.values() for name in ("pause", "breaker")]
+        facts: list[bytes | None] = await self._scripts.urgent.send("HMGET", CHANNELS, *halves)
         now = self._clock.now()
         shut: list[Post] = []
-        for post, raw in zip(self.posts.values(), facts, strict=True):
-            before = post.state(now).shut
-            if raw is not None:
-                post.shared = msgspec.msgpack.decode(raw, type=Shared)
-                post.breaker.follow(post.shared.opened_at, post.shared.open_until)
-            if before is None and post.state(now).shut is not None:
+        for post, pause, turned in zip(self.posts.values(), facts[::2], facts[1::2], strict=True):
+            if pause is not None:
+                half = msgspec.msgpack.decode(pause, type=Shared)
+                post.shared.paused, post.shared.paused_by = half.paused, half.paused_by
+            if turned is not None:
+                half = msgspec.msgpack.decode(turned, type=Shared)
+                post.shared.opened_at, post.shared.open_until = half.opened_at, half.open_until
+                post.breaker.follow(half.opened_at, half.open_until)
+            # Compared with the last look, not with a moment ago: this process may have paused the channel itself.
+            before, post.seen_shut = post.seen_shut, post.state(now).shut is not None
+            if post.seen_shut and not before:
                 shut.append(post)
             if post.rate is not None:
                 await self._measure(post, post.rate)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from gateway.channels.base import Reading
 from gateway.delivery.desk import Case, Desk
 from gateway.delivery.meeting import Meeting
-from gateway.message import Message, Receipt, absorb, final_verdict
+from gateway.message import Message, Receipt
+from gateway.news import absorb, final_verdict
 
 
 class Receipts:

@@ -15,7 +15,8 @@ from gateway.delivery.desk import TRIES, Case, Desk
 from gateway.delivery.meeting import Meeting
 from gateway.delivery.pacing import Post, Switchboard
 from gateway.delivery.words import Words, in_window, unpack
-from gateway.message import Attempt, Fault, Message, Mode, Receipt, absorb
+from gateway.message import Attempt, Fault, Message, Mode, Receipt
+from gateway.news import absorb
 from gateway.routing.decide import apply
 from gateway.routing.fallback import ABSENT_AFTER_MS, CALLBACK_GRACE_MS
 from gateway.routing.view import Next, Turn

@@ -8,7 +8,8 @@ present wishes.
 from __future__ import annotations
 
 from gateway.message import Message
-from gateway.routing.plan import Plan, ahead
+from gateway.routing.ahead import ahead
+from gateway.routing.plan import Plan
 from gateway.routing.route import candidates
 from gateway.routing.verdicts import ended
 from gateway.routing.view import MOVING, Next, View, deadline_of

@@ -10,7 +10,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from gateway.message import LEVEL_RANK, Attempt, Fault, Message, Receipt, absorb, level_of
+from gateway.message import LEVEL_RANK, Attempt, Fault, Message, Receipt
+from gateway.news import absorb, level_of
 from gateway.routing.policy import Category
 from gateway.routing.retry import retry_at
 from gateway.routing.traits import Traits
@@ -20,6 +21,7 @@ CALLBACK_GRACE_MS: Final = 5_000
 ABSENT_AFTER_MS: Final = 60_000
 """A provider's "I don't know it" is believed only this long after the attempt began; earlier it may still be filing it."""
 ASK_AGAIN_MS: Final = 30_000
+ASK_AT_LEAST_EVERY_MS: Final = 3_600_000
 
 PERMANENT: Final = frozenset(
     (
@@ -125,7 +127,7 @@ def ask_at(attempt: Attempt, traits: Traits, category: Category) -> int | None:
     if attempt.asked_at is None:
         return attempt.times["unknown"]
     early = attempt.asked_at < attempt.started_at + ABSENT_AFTER_MS
-    again = attempt.asked_at + ASK_AGAIN_MS
+    again = attempt.asked_at + min(ASK_AGAIN_MS * 2 ** max(0, attempt.asked - 1), ASK_AT_LEAST_EVERY_MS)
     return min(again, attempt.started_at + ABSENT_AFTER_MS) if early else again
 
 

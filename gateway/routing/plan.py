@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.message import Held, RouteStep, Skipped, Status, Verdict, Why
+from gateway.message import Held, Skipped, Status, Verdict
+from gateway.routing.ahead import ahead
 from gateway.routing.fallback import (
     OVER,
     PERMANENT,
@@ -16,8 +17,8 @@ from gateway.routing.fallback import (
     steps_of,
 )
 from gateway.routing.holds import hold_for
+from gateway.routing.lines import Lines
 from gateway.routing.route import Candidate
-from gateway.routing.traits import ChannelState
 from gateway.routing.verdicts import suppressed, unreached
 from gateway.routing.view import MOVING, Next, Turn, View
 
@@ -42,6 +43,7 @@ class Plan:
         self.turns: list[Turn] = []
         self.held: Held | None = None
         self.coming: list[Candidate] = []
+        self.lines = Lines(view, now)
 
     def next(self) -> Next:
         """Work it out."""
@@ -134,7 +136,7 @@ class Plan:
         if at > self.now:
             self.wakes.append(at)
             return True
-        state = self._channel(candidate)
+        state = self.lines.state(candidate)
         if state.shut is not None and passable and self.view.category.channel_down == "next_now":
             return False
         if not self._is_held(candidate):
@@ -152,7 +154,7 @@ class Plan:
             elif state.kind == "live":
                 self.wakes.append(state.at)
                 alive = True
-        if current and not alive and all(self._channel(c).shut is not None for c in left):
+        if current and not alive and all(self.lines.state(c).shut is not None for c in left):
             following = self._next_round()
             self.round += bool(following)
             left = following or left
@@ -199,20 +201,21 @@ class Plan:
 
     def _open_one(self, left: list[Candidate]) -> Candidate | None:
         """The first channel that is open, unless the category still waits for a shut one before it."""
+        kept = self.lines.kept_place(left)
+        if kept is not None:
+            return kept
         for candidate in left:
-            if self._channel(candidate).shut is None:
-                return self._shorter_line(candidate, left)
-            if self._waits_for(candidate):
+            if self.lines.state(candidate).shut is None:
+                return self._best_place(candidate, left)
+            if self.lines.waits():
                 return None
         return None
 
-    def _waits_for(self, candidate: Candidate) -> bool:
-        """Whether the message stays with a shut channel, by its category's `channel_down`."""
-        rule = self.view.category.channel_down
-        if rule == "next_after_step":
-            until = self._stands_since(candidate) + (self.message.reach.step or 0) * 1000
-            return self.now < until
-        return rule == "wait"
+    def _best_place(self, first: Candidate, left: list[Candidate]) -> Candidate:
+        place, look_again = self.lines.best_place(first, left)
+        if look_again is not None:
+            self.wakes.append(look_again)
+        return place
 
     def _wait_for_one_of(self, left: list[Candidate]) -> None:
         """All that may be used now are shut: stand in their lines, and look again at the next probe."""
@@ -221,38 +224,16 @@ class Plan:
             rule = self.view.category.channel_down
             if rule == "wait":
                 return
-            if rule == "next_after_step" and self._waits_for(candidate):
-                self.wakes.append(self._stands_since(candidate) + (self.message.reach.step or 0) * 1000)
+            if rule == "next_after_step" and self.lines.waits():
+                self.wakes.append(self.lines.stays_until())
                 return
-
-    def _stands_since(self, candidate: Candidate) -> int:
-        return self.message.turns.get(candidate.address.channel, self.now)
-
-    def _shorter_line(self, first: Candidate, left: list[Candidate]) -> Candidate:
-        """A critical message keeps its place; after a whole step in it, it goes where the line is shorter."""
-        step = self.message.reach.step
-        if self.message.lane != "critical" or step is None:
-            return first
-        open_ones = [c for c in left if self._channel(c).shut is None]
-        place = next((c for c in open_ones if c.address.channel in self.message.turns), first)
-        stood = self.now - self._stands_since(place)
-        self.wakes.append(self.now + step * 1000 - stood % (step * 1000))
-        if stood < step * 1000:
-            return place
-        return min(open_ones, key=lambda c: (self._line(c), c is not place))
-
-    def _line(self, candidate: Candidate) -> int:
-        return self._channel(candidate).waits.get("critical", 0)
-
-    def _channel(self, candidate: Candidate) -> ChannelState:
-        return self.view.channels[candidate.address.channel]
 
     def _stand(self, candidate: Candidate, number: int) -> None:
         """Take a place in line, even of a shut channel, and say that the channel is what keeps the message."""
         channel = candidate.address.channel
         if not any(t.channel == channel for t in self.turns):
             self.turns.append(Turn(channel, candidate.address, number))
-        state = self._channel(candidate)
+        state = self.lines.state(candidate)
         if state.shut is not None:
             self.wakes.append(max(state.until, self.now + 1))
             text = f"The channel {channel} is {'paused' if state.shut == 'paused' else 'down'}."
@@ -288,8 +269,9 @@ class Plan:
             return suppressed(self.skipped, self.now)
         if any(open_attempt(self.message, a) for a in self.message.attempts):
             return None
-        waiting = (self._state(s, last_chance=s is self.steps[-1]) for s in self.steps)
-        return None if any(state.kind != "over" for state in waiting) else unreached(self.message, self.now)
+        last = self.steps[-1]
+        states = (self._state(s, last_chance=s is last and s.attempts[-1].status == "failed") for s in self.steps)
+        return None if any(state.kind != "over" for state in states) else unreached(self.message, self.now)
 
     def _wait_for_news(self) -> None:
         for step in self.steps:
@@ -304,23 +286,3 @@ class Plan:
         if any(a.status == "started" for a in self.message.attempts):
             return "sending"
         return "waiting" if self.message.attempts else "queued"
-
-
-def ahead(
-    view: View, coming: list[Candidate], steps: list[Step], held: Held | None, deadline: int, now: int
-) -> list[RouteStep]:
-    """The steps still to come, if everything before them stays silent."""
-    message = view.message
-    step_s = message.reach.step
-    in_turn = message.reach.mode == "in_turn"
-    begin = max(now, message.due_at, held.until if held is not None and held.code in MOVING else 0)
-    if steps and step_s is not None and in_turn:
-        begin = max(begin, steps[-1].began + step_s * 1000)
-    found: list[RouteStep] = []
-    for candidate in coming if step_s is not None or not in_turn else coming[:1]:
-        if begin >= deadline:
-            break
-        why = candidate.why if not steps else Why("fall_back", f"If nothing proves that it was {message.reach.until}.")
-        found.append(RouteStep(candidate.address.channel, candidate.address.value, max(0, begin - now) // 1000, why))
-        begin += (step_s or 0) * 1000 if in_turn else 0
-    return found

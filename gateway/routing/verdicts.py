@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.message import Message, Skipped, Verdict, acknowledged_verdict, level_of, proof, proved_at
+from gateway.message import Message, Skipped, Verdict
+from gateway.news import acknowledged_verdict, level_of, proof, proved_at
 from gateway.routing.fallback import settles, steps_of
 from gateway.routing.view import View
 

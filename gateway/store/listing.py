@@ -32,6 +32,12 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     reference: str | None = None
     since: int | None = None
 
+    @property
+    def needs_reading(self) -> bool:
+        """Whether records must be read to know if they fit: an index answers for one filter only."""
+        asked = [self.customer, self.category, self.status, self.verdict, self.reference]
+        return self.category is not None or sum(one is not None for one in asked) > 1 or self.status is not None
+
     def fits(self, message: Message) -> bool:
         """Whether a message belongs on the list."""
         return (
@@ -59,7 +65,7 @@ class Listing:
         last = cursor
         scanned = 0
         while scanned < _SCAN_MOST:
-            ids = await self._ids(mode, wanted, last)
+            ids = await self._ids(mode, wanted, last, _CHUNK if wanted.needs_reading else limit - len(found))
             if not ids:
                 return found, None
             for message_id, loaded in zip(ids, await self._messages.load_many(ids), strict=True):
@@ -71,7 +77,7 @@ class Listing:
             scanned += len(ids)
         return found, last
 
-    async def _ids(self, mode: Mode, wanted: Filter, last: str | None) -> list[str]:
+    async def _ids(self, mode: Mode, wanted: Filter, last: str | None, most: int) -> list[str]:
         partitions = [of_customer(wanted.customer)] if wanted.customer else [partition(n) for n in range(PARTITIONS)]
         low = "-" if wanted.since is None else f"[{earliest(mode, wanted.since)}"
         high = "+" if last is None else f"({last}"
@@ -83,7 +89,7 @@ class Listing:
         )
         pages: list[list[Any]] = list(await asyncio.gather(*reads))
         merged = heapq.merge(*([m.decode() for m in page] for page in pages), reverse=True)
-        return [m for m, _ in zip(merged, range(_CHUNK), strict=False)]
+        return [m for m, _ in zip(merged, range(most), strict=False)]
 
     @staticmethod
     def _index(at: Partition, mode: Mode, wanted: Filter) -> str:

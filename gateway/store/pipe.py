@@ -52,10 +52,11 @@ class Pipe:
         self._sources[sha] = source
 
     async def send(self, *command: Any, size: int = 200) -> Any:
-        """The answer to one command. Raises StoreUnavailable when Redis is away, RedisError when it refuses.
+        """The answer to one command. Raises StoreUnavailable when Redis is away, RedisError when it refuses, TypeError.
 
         The command goes on even if the caller is cancelled meanwhile: it may already be on its way.
         """
+        _check(command)
         if len(self._waiting) >= WAITING_MOST:
             raise StoreUnavailable("too many commands are waiting for Redis")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -81,6 +82,10 @@ class Pipe:
                 for _, _, future in batch:
                     _fail(future, StoreUnavailable("the gateway is stopping"))
                 raise
+            except Exception as bug:  # nobody may wait for ever, whatever it is
+                for _, _, future in batch:
+                    _fail(future, bug)
+                continue
             for (_, _, future), answer in zip(batch, answers, strict=True):
                 if isinstance(answer, Exception):
                     _fail(future, _meaning(answer))
@@ -109,6 +114,15 @@ class Pipe:
         """Wait for what is under way."""
         if self._flusher is not None and not self._flusher.done():
             await asyncio.shield(self._flusher)
+
+
+def _check(command: Command) -> None:
+    """What can't be sent must fail its own caller, not a whole batch. Raises TypeError, UnicodeEncodeError."""
+    for part in command:
+        if isinstance(part, str):
+            part.encode()
+        elif isinstance(part, bool) or not isinstance(part, bytes | int | float):
+            raise TypeError(f"{type(part).__name__} can't be sent to Redis")
 
 
 def _meaning(refused: Exception) -> Exception:

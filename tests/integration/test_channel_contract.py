@@ -28,7 +28,8 @@ from gateway.channels.base import (
     Reply,
     Unknown,
 )
-from gateway.message import Attempt, Fault, Message, Reach, Receipt, absorb
+from gateway.message import Attempt, Fault, Message, Reach, Receipt
+from gateway.news import absorb
 from tests.support.carriers import DEEP, CallsBack, Driver
 from tests.support.carriers_other import EmailDriver, PagerDriver, WeChatDriver
 from tests.support.carriers_twilio import SmsDriver, VoiceDriver

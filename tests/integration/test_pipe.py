@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,15 +13,10 @@ from redis.exceptions import RedisError, ResponseError
 
 from gateway.store.connect import connect
 from gateway.store.keys import partition, rate
-from gateway.store.pipe import MOST, WAITING_MOST, Pipe, StoreUnavailable
+from gateway.store.pipe import MOST, Pipe, StoreUnavailable
 from gateway.store.scripts import Scripts
 from tests.support.core import until
 from tests.support.redis_server import throwaway_redis
-
-HOLD = "redis.call('SET', KEYS[1], 1) local t0 = redis.call('TIME') while true do local t = redis.call('TIME') " + (
-    "if (t[1] - t0[1]) * 1000000 + t[2] - t0[2] > tonumber(ARGV[1]) then return 1 end end"
-)
-
 
 @asynccontextmanager
 async def own_server() -> AsyncGenerator[Any]:
@@ -128,15 +124,19 @@ async def test_a_forgotten_script_and_a_full_memory(redis_client: Any, scripts: 
 async def test_a_connection_that_breaks_in_flight_is_an_outage_and_heals() -> None:
     async with own_server() as client:
         pipe = Pipe(client)
-        held = asyncio.create_task(pipe.send("EVAL", HOLD, 1, "{x}:held", 300_000))
+        held = asyncio.create_task(pipe.send("BLPOP", "{x}:nothing", 0))
         queued = asyncio.create_task(pipe.send("ECHO", "queued"))
         other = await connect_like(client)
-        await asyncio.sleep(0)
+        await until(lambda: _blocked(other))
         await other.execute_command("CLIENT", "KILL", "SKIPME", "yes", "TYPE", "normal")
         await other.aclose()
         told = await asyncio.gather(held, queued, return_exceptions=True)
         assert isinstance(told[0], StoreUnavailable)
         assert await pipe.send("ECHO", "again") == b"again"
+
+
+async def _blocked(client: Any) -> bool:
+    return (await client.info("clients"))["blocked_clients"] == 1
 
 
 async def connect_like(client: Any) -> Any:
@@ -153,8 +153,10 @@ async def test_a_server_that_is_gone_and_comes_back(redis_server: str) -> None:
             await client.ping()
         told = await asyncio.gather(*(pipe.send("ECHO", f"{n}") for n in range(100)), return_exceptions=True)
         assert {type(one) for one in told} == {StoreUnavailable}
-        # The same pipe, and a server that listens again.
-        client.connection_pool.connection_kwargs["path"] = redis_server.removeprefix("unix://")
+        # The same pipe, and a server that listens at the same place again.
+        place = Path(client.connection_pool.connection_kwargs["path"])
+        place.unlink(missing_ok=True)
+        place.symlink_to(redis_server.removeprefix("unix://"))
         await until(lambda: _alive(pipe))
 
 
@@ -178,9 +180,10 @@ async def test_a_caller_who_is_cancelled_takes_nothing_back(redis_client: Any) -
     assert await redis_client.getdel("{x}:n") == b"10"
 
 
-async def test_nobody_can_pile_up_without_end(redis_client: Any) -> None:
+async def test_nobody_can_pile_up_without_end(redis_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.store.pipe.WAITING_MOST", 500)
     pipe = Pipe(redis_client)
-    waiting = [asyncio.ensure_future(pipe.send("PING")) for _ in range(WAITING_MOST)]
+    waiting = [asyncio.ensure_future(pipe.send("PING")) for _ in range(500)]
     one_more = asyncio.ensure_future(pipe.send("PING"))
     with pytest.raises(StoreUnavailable):
         await one_more

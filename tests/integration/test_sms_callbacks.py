@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 
 from gateway.channels.base import Callback, Deps, Forged, Malformed
 from gateway.channels.sms import Sms
-from gateway.message import Cost, Fault, Receipt, absorb
+from gateway.message import Cost, Fault, Receipt
+from gateway.news import absorb
 from tests.support import twilio_carrier as twilio
 from tests.support.twilio_carrier import ACCOUNT, NOW, PERSON, SENDER, SMS_SID, Carrier
 

@@ -17,7 +17,8 @@ from redis.asyncio import Redis
 from gateway.channels.base import Absent, Accepted, Callback, Deps, Inbound, Outbound, Unknown
 from gateway.channels.sms import Sms
 from gateway.channels.voice import Voice
-from gateway.message import Attempt, Receipt, absorb, level_of
+from gateway.message import Attempt, Receipt
+from gateway.news import absorb, level_of
 from gateway.prompts import Prompt
 from gateway.sandbox.app import Sandbox, SandboxConfig
 from gateway.sandbox.behaviour import Carrier, Fate, Manner

@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 
 from gateway.channels.base import Deps, Forged, Malformed, Reply
 from gateway.channels.voice import Voice
-from gateway.message import Fault, Receipt, absorb, level_of
+from gateway.message import Fault, Receipt
+from gateway.news import absorb, level_of
 from gateway.prompts import Option, Prompt
 from tests.support import twilio_carrier as twilio
 from tests.support.spoken import said, spoken, verbs

@@ -72,6 +72,25 @@ async def test_who_stands_in_line_when_a_channel_shuts_is_moved_on(redis_url: st
         assert [a.channel for a in found.attempts] == ["voice"]
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["own process", "another process"])
+async def test_who_stands_in_line_when_a_channel_is_paused_is_moved_on(redis_url: str, tmp_path: Path, own: bool) -> None:
+    hang = Hang()
+    sms, voice = Scripted("sms", hang), Scripted("voice")
+    limits = {"sms": ChannelSettings(concurrency=1)}
+    async with core(redis_url, tmp_path, sms, voice, limits=limits) as gw, core(redis_url, tmp_path, sms, voice) as two:
+        gw.work()
+        await gw.person("maria", sms=PHONE, voice=PHONE)
+        await gw.send("maria")
+        await asyncio.wait_for(hang.reached.wait(), 5)
+        waiting = await gw.send("maria")
+        assert await gw.line(waiting, "sms")
+        await (gw if own else two).gateway.boards["live"].pause("sms", "maintenance", None)
+        await gw.gateway.follower.once()
+        found = await gw.when(waiting, lambda m: m.attempts and m.attempts[0].status == "accepted")
+        assert [a.channel for a in found.attempts] == ["voice"]
+        hang.answer(TAKEN)
+
+
 async def test_a_failed_probe_moves_those_on_who_joined_the_line_before_it(redis_url: str, tmp_path: Path) -> None:
     hang = Hang()
     sms, voice = Scripted("sms", SHUT, hang), Scripted("voice")

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from aiohttp.test_utils import TestServer
@@ -115,7 +115,7 @@ class WeChatDriver(CallsBack):
         self.carrier = WeChat()
         self.carrier.current = "access-token-1"
         server = await stack.enter_async_context(TestServer(self.carrier.app))
-        return server.port or 0
+        return cast("int", server.port)  # pyright: ignore[reportUnknownMemberType] - aiohttp's is untyped
 
     def channel(self, port: int, timeout: float) -> Channel:
         account = wechat_carrier.account(f"http://127.0.0.1:{port}")

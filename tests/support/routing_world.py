@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from gateway.customer import Customer
-from gateway.message import Attempt, AttemptStatus, Fault, Lane, Message, Receipt, Verdict, absorb, final_verdict
+from gateway.message import Attempt, AttemptStatus, Fault, Lane, Message, Receipt, Verdict
+from gateway.news import absorb, final_verdict
 from gateway.routing.decide import apply, decide
 from gateway.routing.fallback import ABSENT_AFTER_MS, CALLBACK_GRACE_MS, expire_leases
 from gateway.routing.route import Rules
@@ -174,9 +175,18 @@ class World:
         states = self.states()
         for turn in self.following.turns:
             if states[turn.channel].shut is None and self._queued_until(turn) <= self.now:
-                self._begin(turn)
+                self._begin_if_still_right(turn)
                 return True
         return False
+
+    def _begin_if_still_right(self, turn: Turn) -> None:
+        """A worker that takes a turn decides once more, and begins what the decision then says for that channel."""
+        self.following = self.decide()
+        still = next((t for t in self.following.turns if t.channel == turn.channel), None)
+        if still is None:
+            apply(self.message, self.following, self.now)
+        else:
+            self._begin(still)
 
     def _begin(self, turn: Turn) -> None:
         self.watch(self, turn)

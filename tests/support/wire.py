@@ -25,6 +25,11 @@ class Wire:
         """Cut the next answer to a request that holds `asked`: it ends `more` bytes after the first `after` in it."""
         self._cut = (asked, after, more)
 
+    @property
+    def whole(self) -> bool:
+        """False while a cut is still to come."""
+        return self._cut is None
+
     def asked(self, opening: bytes) -> int:
         """How often the channel has said this."""
         return self.upward.count(opening)
@@ -93,7 +98,7 @@ async def wire_to(port: int) -> AsyncGenerator[Wire]:
         async with asyncio.timeout(5):
             await made.hang_up()
             await server.wait_closed()
-        assert made._cut is None, "a cut was asked for that never came"
+        assert made.whole, "a cut was asked for that never came"
 
 
 @contextlib.contextmanager

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.content.words import Rendered
 from gateway.content.content import Body, Content, LocaleParts, Template
 from gateway.content.files import built_in
 from gateway.content.links import Links, Unfit
 from gateway.content.render import render
+from gateway.content.words import Rendered
 from gateway.prompts import Option, Prompt
 from gateway.settings_types import WeChatTemplate as DefaultTemplate
 

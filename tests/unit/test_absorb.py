@@ -23,10 +23,8 @@ from gateway.message import (
     Message,
     Receipt,
     Verdict,
-    absorb,
-    level_of,
-    proof,
 )
+from gateway.news import absorb, level_of, proof
 from tests.support.routing import T0, note
 
 STATUSES: list[AttemptStatus] = ["started", "unknown", "accepted", "sent", "failed", "delivered"]

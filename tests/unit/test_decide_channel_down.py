@@ -34,6 +34,12 @@ def test_next_after_step_waits_a_step_for_the_shut_channel(category: str) -> Non
 
 
 @pytest.mark.parametrize("category", AFTER_STEP)
+def test_next_after_step_keeps_its_new_place_in_the_next_channels_line(category: str) -> None:
+    world = World(person("sms", "email"), note(category), shut={"sms": Shut()}, line={"email": 50}).run(2000)
+    assert world.began == [("email", 950)]
+
+
+@pytest.mark.parametrize("category", AFTER_STEP)
 def test_next_after_step_goes_out_as_soon_as_the_channel_opens(category: str) -> None:
     world = World(person("sms", "email"), note(category), shut={"sms": Shut(0, 400)}).run(899)
     assert world.began == [("sms", 400)]

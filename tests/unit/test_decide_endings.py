@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.message import Fault, Receipt, State, absorb
+from gateway.message import Fault, Receipt, State
+from gateway.news import absorb
 from tests.support.routing import SILENT, T0, acked, delivered, failed, note, person, read, refused, taken
 from tests.support.routing_world import World
 

@@ -10,7 +10,8 @@ from hypothesis import note as remark
 from hypothesis import strategies as st
 
 from gateway.customer import AddressHealth, Customer, Preferences
-from gateway.message import LANES, LEVEL_RANK, Fault, Message, level_of
+from gateway.message import LANES, LEVEL_RANK, Fault, Message
+from gateway.news import level_of
 from gateway.routing.policy import CATEGORIES
 from gateway.routing.view import Turn
 from tests.support.routing import (

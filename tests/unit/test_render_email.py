@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.content.words import Rendered
 from gateway.content.content import Content
 from gateway.content.links import Links
+from gateway.content.words import Rendered
 from gateway.prompts import Option, Prompt, PromptKind, read_key
 from tests.support.words import (
     ACKNOWLEDGE,

@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.content.words import WeChatTemplate
 from gateway.content.content import Body, Content, LocaleParts, Template, WeChatParts, problems
 from gateway.content.render import FIELD_LIMITS
+from gateway.content.words import WeChatTemplate
 from gateway.settings_types import WeChatTemplate as DefaultTemplate
 from tests.support.words import (
     ACKNOWLEDGE,
