@@ -26,7 +26,7 @@ async def handle(request: web.Request) -> web.Response:
 
 
 async def client(url: str, connections: int, seconds: float) -> Sample:
-    """aiohttp's client used well: one parsed URL, body and headers made once, no cookies, no limit of connections."""
+    """A client of aiohttp used well: one parsed URL, body and headers made once, no cookies, no limit of connections."""
     sample = Sample()
     target = URL(f"{url}/2010-04-01/Accounts/AC{'0' * 32}/Messages.json", encoded=True)
     body = urlencode({"To": "+306940000000", "From": "+15005550006", "Body": "A bare message."}).encode()

@@ -32,7 +32,7 @@ def bench(
     from benchmarks.report import table  # noqa: PLC0415
     from benchmarks.run import run  # noqa: PLC0415
 
-    log_to_stderr(verbose=False, json=False)
+    log_to_stderr(level=logging.WARNING, json=False)
     scale = QUICK if quick else DEFAULT
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as progress:

@@ -16,7 +16,7 @@ from rich.table import Table
 from gateway.app import rules_of
 from gateway.channels.registry import names
 from gateway.check import Finding, faults_of, run_checks
-from gateway.cli.common import out
+from gateway.cli.common import log_by_default, out
 from gateway.settings import load
 from gateway.settings_types import BadSettings
 from gateway.store.embedded import DataDirInUseError, EmbeddedRedisError, NoServerError, embedded
@@ -26,6 +26,7 @@ _STYLE = {"ok": "green", "warn": "yellow", "fault": "bold red"}
 
 def check(*, json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
     """Check settings, Redis, provider credentials and the public address. Ends with status 1 on any fault."""
+    log_by_default()
     found = asyncio.run(_findings())
     if json:
         out.print_json(msgspec.json.encode(found).decode())

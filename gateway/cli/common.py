@@ -38,14 +38,15 @@ def fail(text: str, *more: str) -> NoReturn:
 
 def settings_for(command: str) -> Settings:
     """The settings of this machine; ends the command with one line per fault."""
+    log_by_default()
     try:
         return load(os.environ, Path.cwd(), command=command, plugins=names())
     except BadSettings as bad:
         fail("the settings can't be used.", *bad.problems)
 
 
-def log_to_stderr(*, verbose: bool, json: bool) -> None:
-    """Logs go to standard error, so that standard output stays a command's own."""
+def log_to_stderr(*, level: int, json: bool) -> None:
+    """Logs from `level` on go to standard error, so that standard output stays a command's own."""
     logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's, which would name addresses
     # Tracebacks without local variables: those hold addresses and words.
     console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
@@ -57,10 +58,16 @@ def log_to_stderr(*, verbose: bool, json: bool) -> None:
             *([structlog.processors.format_exc_info] if json else []),
             render,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if verbose else logging.WARNING),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def log_by_default() -> None:
+    """What every command does unless it has set up a log of its own: standard output is for its result alone."""
+    if not structlog.is_configured():
+        log_to_stderr(level=logging.WARNING, json=False)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

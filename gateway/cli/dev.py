@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import Annotated, Final
 
 import msgspec
@@ -39,7 +40,7 @@ def dev(
     """Start everything on this machine: embedded Redis, API, worker, console, sandbox carriers, sample customers."""
     if leave and not show_tour:
         fail("--exit goes with --tour.")
-    log_to_stderr(verbose=verbose, json=False)
+    log_to_stderr(level=logging.INFO if verbose else logging.ERROR, json=False)
     if not run(_dev(settings_for("dev"), show_tour=show_tour, leave=leave)):
         raise typer.Exit(1)
 

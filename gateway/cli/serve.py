@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -31,7 +32,7 @@ def serve(
     unknown = [role for role in wanted if role not in ROLES]
     if unknown or not wanted:
         fail(f"--roles: {', '.join(unknown) or 'none given'}; choose from {', '.join(ROLES)}.")
-    log_to_stderr(verbose=True, json=not sys.stderr.isatty())
+    log_to_stderr(level=logging.INFO, json=not sys.stderr.isatty())
     settings = settings_for("serve")
     if settings.sandbox:
         fail("SANDBOX is on: `gateway serve` would send nothing. Use `gateway dev`, or set GATEWAY_SANDBOX=false.")

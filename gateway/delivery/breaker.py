@@ -32,9 +32,9 @@ class Breaker:
         """True while not even a probe may go out."""
         return self.opened_at is not None and (now < self.open_until or self._probing)
 
-    def probe(self) -> None:
-        """An attempt goes out while half-open."""
-        if self.opened_at is not None:
+    def probe(self, now: int) -> None:
+        """An attempt goes out; while half-open it is the probe that decides. Those already under way decide nothing."""
+        if self.opened_at is not None and now >= self.open_until:
             self._probing = True
 
     def hear(self, outcome: Accepted | Refused | Unknown, now: int) -> bool:

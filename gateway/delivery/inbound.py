@@ -155,7 +155,9 @@ class Inbox:
         if inbound.message is not None:
             ids = await self._newest_of_thread(inbound.message)
         elif item.customer is not None:
-            ids = await self._desk.messages.awaiting(item.mode, item.customer)
+            asked = await self._desk.messages.awaiting(item.mode, item.customer)
+            chains = [await self._newest_of_thread(message_id) for message_id in asked]
+            ids = list(dict.fromkeys(message_id for chain in chains for message_id in chain))
         else:
             return False
         for message_id in ids:
@@ -167,7 +169,8 @@ class Inbox:
             if value is not None:
                 at = inbound.at or self._clock.now()
                 answer = Answer(value=value, text=inbound.text, channel=inbound.channel, at=at)
-                await self.answer(message_id, answer, inbound.attempt)
+                # An attempt's id means something within its own message alone.
+                await self.answer(message_id, answer, inbound.attempt if message_id == inbound.message else None)
                 return True
         return False
 
@@ -208,3 +211,5 @@ def _record(message: Message, prompt: Prompt, given: Answer, attempt_id: str | N
         absorb(message, Receipt(attempt=attempts[-1].id, at=answer.at, engagement=engagement))
     elif message.acknowledged_at is None:
         message.acknowledged_at = answer.at
+        if message.closing is not None:
+            message.verdict = final_verdict(message)

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 import structlog
+from redis.exceptions import RedisError
 
 from gateway.channels.base import Accepted, Channel, Refused, Unknown
 from gateway.delivery.breaker import Breaker
@@ -21,6 +22,7 @@ from gateway.routing.traits import ChannelState
 from gateway.settings_types import ChannelSettings
 from gateway.store.clock import Clock
 from gateway.store.keys import CHANNELS, PARTITIONS, partition, rate
+from gateway.store.pipe import StoreUnavailable
 from gateway.store.scripts import Scripts
 
 CONCURRENCY: Final = {"sms": 64, "voice": 32, "email": 16, "wechat": 64}
@@ -152,7 +154,10 @@ class Switchboard:
             log.warning("breaker", channel=post.line, open=not post.breaker.closed, until=post.breaker.open_until)
             post.shared.opened_at, post.shared.open_until = post.breaker.opened_at, post.breaker.open_until
             half = Shared(opened_at=post.shared.opened_at, open_until=post.shared.open_until)
-            await self._share(post, "breaker", half)
+            try:
+                await self._share(post, "breaker", half)
+            except (StoreUnavailable, RedisError) as away:  # the others will find out for themselves
+                log.warning("redis_unavailable", channel=post.line, error=str(away))
         return turned
 
     async def pause(self, name: str, reason: str | None, by: str | None) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
+from redis.exceptions import RedisError
 
 from gateway.channels.base import Absent, Accepted, Channel, Outbound, Refused, Rendered, Unknown
 from gateway.content.render import Unfit
@@ -21,6 +22,7 @@ from gateway.routing.decide import apply
 from gateway.routing.fallback import ABSENT_AFTER_MS, CALLBACK_GRACE_MS
 from gateway.routing.view import Next, Turn
 from gateway.store.clock import Clock
+from gateway.store.pipe import StoreUnavailable
 
 LEASE_MARGIN_MS: Final = 5_000
 
@@ -119,7 +121,7 @@ class Sender:
             return
         out = self._outbound(case, attempt, words, deadline)
         begun = time.monotonic()
-        post.breaker.probe()
+        post.breaker.probe(self._clock.now())
         try:
             outcome = await asyncio.shield(channel.send(out))
         except BaseException:
@@ -130,10 +132,7 @@ class Sender:
             self._desk.metrics.breaker(post.line, is_open=not post.breaker.closed)
             if not post.breaker.closed:
                 self._opened(post)
-        news = [self._receipt(attempt.id, outcome)]
-        if isinstance(outcome, Accepted) and outcome.provider_id is not None:
-            met = await self._meeting.introduce(attempt.channel, outcome.provider_id, case.message.id, attempt.id)
-            news += met
+        news = [self._receipt(attempt.id, outcome), *await self._introduced(case.message, attempt, outcome)]
 
         def told(message: Message, now: int) -> None:
             for receipt in news:
@@ -143,6 +142,19 @@ class Sender:
                 _wait_for_callback(message, attempt.id, now)
 
         await self._desk.settle(case, told)
+
+    async def _introduced(
+        self, message: Message, attempt: Attempt, outcome: Accepted | Refused | Unknown
+    ) -> list[Receipt | None]:
+        """News that came under the provider's id before we knew it."""
+        if not isinstance(outcome, Accepted) or outcome.provider_id is None:
+            return []
+        try:
+            return await self._meeting.introduce(attempt.channel, outcome.provider_id, message.id, attempt.id)
+        except (StoreUnavailable, RedisError) as away:
+            # With its memory full Redis takes no introductions, but the commit that must follow.
+            log.warning("redis_unavailable", message=message.id, error=str(away))
+            return []
 
     def _outbound(self, case: Case, attempt: Attempt, words: Rendered, deadline: int) -> Outbound:
         message, now = case.message, self._clock.now()

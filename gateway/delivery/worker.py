@@ -104,12 +104,12 @@ class Worker:
         if abs(self._clock.skew()) > MOST_SKEW_MS:
             self._swept = now
             return
-        rung, self._rung = self._rung | self._more, set()
-        self._more = set()
+        rung, self._rung = self._rung, set()
+        more, self._more = self._more, set()
         rung |= set(range(PARTITIONS)) if sweep else {n for n, due in self._due.items() if due <= now}
         hungry, self._hungry = self._hungry, set()
         try:
-            await self._round(sorted(rung, key=lambda n: (n - self._first) % PARTITIONS), hungry, sweep=sweep)
+            await self._round(rung, more, hungry, sweep=sweep)
             self._first = (self._first + 1) % PARTITIONS
             if sweep:
                 self._swept = now
@@ -124,13 +124,14 @@ class Worker:
             self._reported = now
             await self._report()
 
-    async def _round(self, numbers: Sequence[int], hungry: set[str], *, sweep: bool) -> None:
+    async def _round(self, rung: set[int], more: set[int], hungry: set[str], *, sweep: bool) -> None:
+        """Go through partitions: the `rung` ones whatever is open, since anything may have woken; `more` want permits."""
         granted: dict[str, list[int]] = {}
         for line, (board, post) in self._posts.items():
             wanted = sweep or post.rate is None or line in hungry
             granted[line] = list(await board.granted(post)) if wanted else [0, 0]
-        for number in numbers:
-            if any(total > 0 for total, _ in granted.values()) or self._due[number] <= self._clock.now():
+        for number in sorted(rung | more, key=lambda n: (n - self._first) % PARTITIONS):
+            if number in rung or any(total > 0 for total, _ in granted.values()):
                 await self._take(number, granted)
             else:
                 self._more.add(number)

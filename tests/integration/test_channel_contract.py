@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import random
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -28,11 +26,13 @@ from gateway.channels.base import (
     Reply,
     Unknown,
 )
-from gateway.message import Attempt, Fault, Message, Reach, Receipt
+from gateway.message import Attempt, Fault, Receipt
 from gateway.news import absorb
+from tests.support import twilio_carrier
 from tests.support.carriers import DEEP, CallsBack, Driver
 from tests.support.carriers_other import EmailDriver, PagerDriver, WeChatDriver
 from tests.support.carriers_twilio import SmsDriver, VoiceDriver
+from tests.support.hostile import HOSTILE, modest, read
 from tests.support.running import until
 from tests.support.twilio_carrier import NOW
 from tests.support.wire import closed_port
@@ -48,7 +48,7 @@ NOT_SAID = {
     "email": {"opted_out", "deep_success", "deep_refusal"},  # SMTP has no reply for the one, no JSON for the others
 }
 PATIENCE = 20.0
-SHORT = 0.4
+SHORT = 1.0
 TRUSTED = 64 * 1024
 CLIENTS = ("aiohttp.client", "aiosmtplib", "asyncio", "gateway", "twilio", "wechatpy")
 
@@ -214,59 +214,6 @@ async def test_asking_and_recalling_never_raise(bench: Driver) -> None:
 # Callbacks
 
 
-def read(channel: Channel, call: Callback) -> Reading | None:
-    """What a callback says; None when it is refused as it should be, by Forged or Malformed, and quickly."""
-    began = time.perf_counter()
-    try:
-        reading = channel.read(call)
-    except (Forged, Malformed):
-        reading = None
-    assert time.perf_counter() - began < 5
-    if reading is not None:
-        assert isinstance(reading.respond(None), Reply)
-    return reading
-
-
-def modest(reading: Reading) -> bool:
-    """True when a reading claims nothing that would end a message."""
-    receipts = [receipt for _, receipt in (*reading.receipts, *reading.by_provider_id)]
-    return all(
-        receipt.engagement == "none"
-        and not receipt.heard
-        and (receipt.status in ("started", "accepted", "sent") or receipt.fault is Fault.UNEXPLAINED)
-        for receipt in receipts
-    )
-
-
-JUNK = random.Random(7).randbytes(1 << 20)
-BOMB = (
-    b'<?xml version="1.0"?><!DOCTYPE xml [<!ENTITY a "'
-    + b"a" * 999
-    + b'">]><xml><MsgType>'
-    + b"&a;" * 999
-    + b"</MsgType></xml>"
-)
-HOSTILE = {
-    "empty": b"",
-    "binary": bytes(range(256)) * 4,
-    "noise": JUNK,
-    "letters": b"a" * (1 << 20),
-    "fields": b"a=1&" * (1 << 18),
-    "escapes": b"%" * (1 << 20),
-    "bad utf-8": b"a=%ff%ed%a0%80&Body=\xff",
-    "deep xml": b"<xml>" + b"<a>" * 10_000,
-    "closed xml": b"<xml>" * 5_000 + b"</xml>" * 5_000,
-    "wide xml": b"<xml>" + b"<a>1</a>" * 120_000 + b"</xml>",
-    "doctype": BOMB,
-    "external": b'<!DOCTYPE xml SYSTEM "file:///etc/passwd"><xml/>',
-    "json": b"[" * 100_000,
-    "deep json": b'{"page":"p","status":"sent","x":' + b'{"a":' * 100_000,
-    "odd json": b'{"page":"\\ud800","status":NaN}',
-    "wrong json": b'{"page":7,"status":[]}',
-    "null": b"\x00",
-}  # fmt: skip
-
-
 @every
 @pytest.mark.parametrize("body", list(HOSTILE.values()), ids=list(HOSTILE))
 def test_hostile_bodies_without_a_signature_are_refused(bench: Driver, channel: Channel, body: bytes) -> None:
@@ -333,7 +280,7 @@ def test_news_in_any_order_and_repeated_ends_the_same(bench: CallsBack, channel:
     calls = [msgspec.structs.replace(call, now=NOW + late) for late, call in enumerate(bench.news())]
     ends: set[bytes] = set()
     for order in itertools.permutations(calls):
-        message = _message(bench.name)
+        message = twilio_carrier.message(bench.name)
         for call in (*order, order[0], *order):
             for receipt in _receipts(channel.read(call)):
                 absorb(message, receipt)
@@ -353,17 +300,3 @@ def _receipts(reading: Reading) -> list[Receipt]:
         *(receipt for _, receipt in reading.receipts),
         *(msgspec.structs.replace(receipt, attempt="a1") for _, receipt in reading.by_provider_id),
     ]
-
-
-def _message(channel: str) -> Message:
-    return Message(
-        id="msg-1",
-        mode="live",
-        customer="c-1",
-        category="outage",
-        lane="critical",
-        reach=Reach(until="delivered", within=3600, step=300),
-        created_at=NOW,
-        due_at=NOW,
-        attempts=[Attempt(id="a1", channel=channel, address="somewhere", times={"started": NOW})],
-    )

@@ -47,7 +47,7 @@ def test_help_names_every_command_and_each_has_its_own() -> None:
     shell = CliRunner(env={"COLUMNS": "120", "TERM": "dumb"})
     top = shell.invoke(app, ["--help"])
     assert top.exit_code == 0
-    assert {found for found in re.findall(r"^│ ([a-z]+) ", top.output, re.MULTILINE)} >= {c[0] for c in COMMANDS}
+    assert set(re.findall(r"^│ ([a-z]+) ", top.output, re.MULTILINE)) >= {c[0] for c in COMMANDS}
     for arguments in COMMANDS:
         shown = shell.invoke(app, [*arguments, "--help"])
         assert shown.exit_code == 0, shown
@@ -85,29 +85,31 @@ async def test_keys_beside_a_running_gateway(tmp_path: Path) -> None:
         (["--scopes", "send", "--expires", "soon"], "soon"),
     ],
 )
-async def test_bad_keys_are_refused_before_anything_starts(tmp_path: Path, arguments: list[str], said: str) -> None:
-    refused = await command(tmp_path, "keys", "create", "--name", "n", *arguments)
-    assert refused.status == 1
-    assert said in refused.err
-    assert not (tmp_path / "var").exists()
+def test_bad_keys_are_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = CliRunner().invoke(app, ["keys", "create", "--name", "n", *arguments])
+    assert refused.exit_code == 1
+    assert said in refused.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
-async def test_templates_check(tmp_path: Path) -> None:
-    good = tmp_path / "templates" / "hello"
-    good.mkdir(parents=True)
-    (good / "en.toml").write_text('subject = "Hello {{ name }}"\ntext = "Hello {{ name }}."\n')
-    fine = await command(tmp_path, "templates", "check")
-    assert fine.status == 0, fine
-    assert "hello" in fine.out
+def test_templates_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shell, hello = CliRunner(), tmp_path / "templates" / "hello"
+    hello.mkdir(parents=True)
+    (hello / "en.toml").write_text('subject = "Hello {{ name }}"\ntext = "Hello {{ name }}."\n')
+    fine = shell.invoke(app, ["templates", "check"])
+    assert fine.exit_code == 0, fine
+    assert "hello" in fine.stdout
 
-    (good / "el.toml").write_text('subject = "Γεια"\ntext = "{{ name "\n', encoding="utf-8")
-    bad = await command(tmp_path, "templates", "check", str(tmp_path / "templates"), "--json")
-    assert bad.status == 1, bad
-    report = json.loads(bad.out)
-    assert [(one["template"], one["locale"]) for one in report["findings"] if one["severity"] == "fault"] == [
-        ("hello", "el")
-    ]
-    assert (await command(tmp_path, "templates", "check", "no-such-folder")).status == 1
+    (hello / "el.toml").write_text('subject = "Γεια"\ntext = "{{ name "\n', encoding="utf-8")
+    bad = shell.invoke(app, ["templates", "check", str(tmp_path / "templates"), "--json"])
+    assert bad.exit_code == 1, bad
+    faults = [one for one in json.loads(bad.stdout)["findings"] if one["severity"] == "fault"]
+    assert [(one["template"], one["locale"]) for one in faults] == [("hello", "el")]
+    assert shell.invoke(app, ["templates", "check", "no-such-folder"]).exit_code == 1
 
 
 async def test_check_says_what_is_wrong_and_the_mend(tmp_path: Path) -> None:
@@ -139,7 +141,6 @@ async def test_customers_in_and_out(tmp_path: Path) -> None:
         rejects = [json.loads(line) for line in (tmp_path / "in.ndjson.rejects.ndjson").read_text().splitlines()]
         assert [one["line"] for one in rejects] == [2, 3]
         assert (await served.command("customers", "import", str(table))).status == 0
-        assert (await served.command("customers", "import", str(table))).status == 0, "again is harmless"
 
         assert (await served.command("customers", "export", str(back))).status == 0
         out = {row["id"]: row for row in map(json.loads, back.read_text().splitlines())}
@@ -148,9 +149,7 @@ async def test_customers_in_and_out(tmp_path: Path) -> None:
         assert {a["channel"]: a["value"] for a in out["c-3"]["addresses"]}["email"] == "three@example.org"
 
         again = await served.command("customers", "import", str(back))
-        assert (again.status, "2 customers kept, 0 rows" in again.out) == (0, True), again
-        to_screen = await served.command("customers", "export", "-")
-        assert {json.loads(line)["id"] for line in to_screen.out.splitlines()} == {"c-1", "c-3"}
+        assert (again.status, "2 customers kept, 0 rows" in again.out) == (0, True), "again is harmless"
 
 
 async def test_send_and_wait_beside_a_gateway_on_this_machine(tmp_path: Path) -> None:
@@ -164,9 +163,6 @@ async def _sends(served: Served) -> None:
     assert sent.status == 0, sent
     verdict = json.loads(sent.out)["verdict"]
     assert (verdict["state"], verdict["channel"], verdict["proven"]) == ("reached", "sms", True)
-
-    shown = await served.command("send", "sample-001", *notice, "--wait")
-    assert (shown.status, "reached" in shown.out) == (0, True), shown
 
     unknown = await served.command("send", "nobody", *notice)
     assert (unknown.status, "/customer" in unknown.err) == (1, True), unknown
@@ -184,9 +180,9 @@ async def test_one_gateway_at_a_time_in_a_folder(tmp_path: Path) -> None:
         assert "Error" in second.err
 
 
-async def test_exit_goes_with_the_tour(tmp_path: Path) -> None:
-    refused = await command(tmp_path, "dev", "--exit")
-    assert (refused.status, "--tour" in refused.err) == (1, True)
+def test_exit_goes_with_the_tour() -> None:
+    refused = CliRunner().invoke(app, ["dev", "--exit"])
+    assert (refused.exit_code, "--tour" in refused.stderr) == (1, True)
 
 
 @pytest.mark.slow

@@ -70,7 +70,7 @@ def test_one_probe_at_a_time_and_rests_that_double() -> None:
     for _ in range(12):
         now += rest
         assert not breaker.shut(now)
-        breaker.probe()
+        breaker.probe(now)
         assert breaker.shut(now), "the others wait for the probe"
         assert breaker.hear(DOWN, now), "whoever joined the line meanwhile must hear of it"
         rest = min(rest * 2, LONGEST_REST_MS)
@@ -81,7 +81,7 @@ def test_one_probe_at_a_time_and_rests_that_double() -> None:
 @pytest.mark.parametrize("good", [TAKEN, OTHERS_FAULT])
 def test_a_good_probe_closes_it_and_forgets(good: Accepted | Refused) -> None:
     breaker = opened()
-    breaker.probe()
+    breaker.probe(FIRST_REST_MS)
     assert breaker.hear(good, FIRST_REST_MS)
     assert breaker.closed
     assert not breaker.shut(FIRST_REST_MS)
@@ -107,7 +107,7 @@ def test_another_process_closes_and_opens_it() -> None:
     assert breaker.shut(8_999)
     breaker.follow(7, 5_000)
     assert breaker.shut(8_999), "older news changes nothing"
-    breaker.probe()
+    breaker.probe(9_000)
     breaker.follow(None, 0)
     assert not breaker.closed, "the own probe decides"
     assert breaker.hear(TAKEN, 9_000)
@@ -123,7 +123,7 @@ def test_whatever_happens_a_probe_is_let_through_in_the_end(story: list[tuple[in
     for passed, what, outcome in story:
         now += passed
         if what != "hear" and not breaker.closed and not breaker.shut(now):
-            breaker.probe()
+            breaker.probe(now)
         if what == "lost probe":
             breaker.forget(now)
         else:

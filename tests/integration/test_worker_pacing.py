@@ -171,6 +171,21 @@ async def test_pause_and_resume(redis_url: str, tmp_path: Path) -> None:
         assert sms.to() == [only.id]
 
 
+async def test_everything_else_goes_on_while_every_channel_is_shut(redis_url: str, tmp_path: Path) -> None:
+    """What is cancelled, superseded, or sent to us is worked off without a single permit."""
+    async with core(redis_url, tmp_path, Scripted("sms")) as gw:
+        gw.work()
+        await gw.person("maria", sms=PHONE)
+        await gw.gateway.boards["live"].pause("sms", "maintenance", None)
+        sent = [await gw.send("maria", thread=thread) for thread in ("t", "t", "other")]
+        for one in sent[1:]:
+            await gw.when(one, lambda m: m.held)
+        assert (await gw.ended(sent[0])).verdict.state == "superseded"
+        await gw.gateway.messages.cancel(sent[1].id)
+        assert (await gw.ended(sent[1])).verdict.state == "cancelled"
+        assert await gw.hears(PHONE, "STOP") == "consent"
+
+
 async def test_a_message_that_waits_for_a_pause_still_expires(redis_url: str, tmp_path: Path) -> None:
     async with core(redis_url, tmp_path, Scripted("sms")) as gw:
         gw.work()

@@ -228,7 +228,7 @@ async def test_a_message_that_only_ever_gets_taken_is_given_up(redis_url: str, t
 def test_a_probe_that_brings_no_news_makes_room_for_the_next() -> None:
     breaker = Breaker()
     breaker.hear(Refused(fault=Fault.ACCOUNT_SHUT), 0)
-    breaker.probe()
+    breaker.probe(60_000)
     assert breaker.shut(60_000)
     breaker.forget(60_000)
     assert breaker.shut(60_000), "it rests before it is tried again"

@@ -260,6 +260,7 @@ class Core:
     async def kill(self) -> None:
         """All workers die at once: nothing is finished, nothing is written any more."""
         for worker, task in self._running:
+            worker.stop()  # a cancellation can get lost in wait_for on Python 3.11 (cpython issue 86296)
             working = set(worker._working)  # pyright: ignore[reportPrivateUsage] - a kill reaches what is under way too
             for one in (*working, task):
                 one.cancel()

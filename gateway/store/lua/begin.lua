@@ -17,10 +17,11 @@ end
 local version = redis.call('HINCRBY', KEYS[1], 'v', 1)
 redis.call('HSET', KEYS[1], 's', ARGV[4])
 redis.call('HDEL', KEYS[1], 't')
-redis.call('HSET', KEYS[2], 'w:' .. ARGV[9], now)
+if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HSET', KEYS[2], 'w:' .. ARGV[9], now) end
 if ARGV[8] ~= '' then
   redis.call('ZADD', KEYS[7], now, ARGV[1])
-  local left = tonumber(ARGV[8]) - now
+  -- A question may have closed before it was put: held for the night, say.
+  local left = math.max(tonumber(ARGV[8]) - now, 60000)
   if left > redis.call('PTTL', KEYS[7]) then redis.call('PEXPIRE', KEYS[7], left) end
 end
 index('m:' .. ARGV[1], KEYS[3], ARGV[5], 8, 11, '')

@@ -29,13 +29,14 @@ local function index(member, agenda, wake, from, scores, bell)
 end
 
 -- The newest of a thread marks every older one that is not done, and wakes it. Returns the id that is newer than
--- this one, if there is one.
+-- this one, if there is one. Of two with the same order the one that comes later is the newer.
 local function claim(prefix, thread, id, order)
   local newest = redis.call('ZREVRANGE', thread, 0, 0, 'WITHSCORES')
   if newest[1] and tonumber(newest[2]) > tonumber(order) then return newest[1] end
+  redis.call('ZREM', thread, id)
+  local older = redis.call('ZRANGEBYSCORE', thread, '-inf', order)
   redis.call('ZADD', thread, order, id)
   redis.call('PEXPIRE', thread, 7776000000)
-  local older = redis.call('ZRANGEBYSCORE', thread, '-inf', '(' .. order)
   for _, other in ipairs(older) do
     local record = prefix .. 'm:' .. other
     local facts = redis.call('HMGET', record, 'l', 'd')

@@ -21,7 +21,7 @@ local function hand(i, member, agenda)
   out[#out + 1] = {i, member, facts[1], facts[2], facts[3] or '', facts[4] or '', takes}
 end
 
-for i = 1, 3 do
+local function wake(i)
   local limit = tonumber(ARGV[2 + i])
   if limit > 0 then
     for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[i], '-inf', now, 'LIMIT', 0, limit)) do
@@ -29,8 +29,7 @@ for i = 1, 3 do
     end
   end
 end
--- Of a channel's permits critical messages get what they want; of the rest, `reserve` is kept for bulk, so that bulk
--- is never starved, and what bulk leaves of it goes to normal ones too.
+
 local function serve(i, want)
   if want <= 0 then return 0 end
   local members = redis.call('ZRANGE', KEYS[i], 0, want - 1)
@@ -41,14 +40,22 @@ local function serve(i, want)
   return #members
 end
 
-local a = 6
+-- Critical wakes, critical lines, then the rest.
+local left = {}
+wake(1)
 for i = 4, #KEYS, 3 do
-  local total, rest, reserve = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
-  local left = math.min(total - serve(i, total), rest)
-  left = left - serve(i + 1, left - reserve)
-  left = left - serve(i + 2, left)
-  serve(i + 1, left)
-  a = a + 3
+  local total, rest = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
+  left[i] = math.min(total - serve(i, total), rest)
+end
+wake(2)
+wake(3)
+-- Of a channel's permits critical messages get what they want; of the rest, `reserve` is kept for bulk, so that bulk
+-- is never starved, and what bulk leaves of it goes to normal ones too.
+for i = 4, #KEYS, 3 do
+  local rest, reserve = left[i], tonumber(ARGV[i + 4])
+  rest = rest - serve(i + 1, rest - reserve)
+  rest = rest - serve(i + 2, rest)
+  serve(i + 1, rest)
 end
 for i = 1, 3 do
   local head = redis.call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')

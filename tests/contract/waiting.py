@@ -1,0 +1,23 @@
+"""Waiting for something to become true, with a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
+
+T = TypeVar("T")
+
+
+async def eventually(look: Callable[[], T | None | Awaitable[T | None]], seconds: float = 30.0, seen: object = "") -> T:
+    """What `look` gives, as soon as that is true."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while True:
+        found = look()
+        value = await cast("Awaitable[T | None]", found) if inspect.isawaitable(found) else cast("T | None", found)
+        if value:
+            return value
+        assert loop.time() < end, f"not within {seconds} s: {seen() if callable(seen) else seen}"
+        await asyncio.sleep(0.05)

@@ -1,0 +1,304 @@
+"""Twilio, a mail relay and WeChat as an outsider sees them: they keep what they are asked, answer as told, and report."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import html
+import re
+import time
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any, cast
+from urllib.parse import parse_qsl, urldefrag, urlsplit
+
+import aiohttp
+import msgspec
+from aiohttp import web
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from twilio.request_validator import RequestValidator
+
+from tests.contract.waiting import eventually
+
+ACCOUNT = "AC" + "c0ffee00" * 4
+AUTH_TOKEN = "contract-auth-token-of-a-made-up-account"
+SENDER = "+302101234567"
+WECHAT_TOKEN = "contractwechattoken"
+HANG = "hang"
+DROP = "drop"
+
+
+class Told(msgspec.Struct, frozen=True):
+    """One answer to be given: a status with a body, or no answer at all (HANG, DROP) although the request was taken."""
+
+    status: int = 201
+    body: Any = None
+    headers: Mapping[str, str] = {}
+    fate: str = ""
+
+
+def refused(code: int, status: int = 400, **headers: str) -> Told:
+    """An error of Twilio's REST API."""
+    return Told(status, {"code": code, "message": "no", "more_info": "", "status": status}, headers)
+
+
+class Handed(msgspec.Struct):
+    """One message or call that reached the carrier."""
+
+    sid: str
+    to: str
+    pairs: list[tuple[str, str]]
+    at: float
+
+    @property
+    def form(self) -> dict[str, str]:
+        return dict(self.pairs)
+
+    def attribute(self, verb: str, name: str) -> str:
+        """An attribute of the first such verb of the call's TwiML."""
+        found = re.search(rf'<{verb}\b[^>]*\b{name}="([^"]*)"', self.form["Twiml"])
+        assert found, self.form
+        return html.unescape(found[1])
+
+    @property
+    def links(self) -> list[str]:
+        return re.findall(r"https?://\S+", self.form["Body"])
+
+
+class Twilio:
+    """Messages and calls of one made-up account; answers are told per number."""
+
+    def __init__(self) -> None:
+        self.texts: list[Handed] = []
+        self.calls: list[Handed] = []
+        self.updates: list[tuple[str, dict[str, str]]] = []
+        self.told: dict[str, deque[Told]] = defaultdict(deque)
+        self.asked: list[str] = []
+        self.lists_known = True
+        self.public = ""
+        self.base = ""
+        self.http: aiohttp.ClientSession | None = None
+        self.release = asyncio.Event()
+        self.app = web.Application()
+        root = f"/2010-04-01/Accounts/{ACCOUNT}"
+        self.app.add_routes([
+            web.post(root + "/Messages.json", self._create),
+            web.post(root + "/Calls.json", self._create),
+            web.get(root + "/Messages.json", self._list),
+            web.get(root + "/Calls.json", self._list),
+            web.post(root + "/Calls/{sid}.json", self._update),
+            web.get(root + "/{kind}/{sid}.json", self._fetch),
+            web.get(root + ".json", self._account),
+        ])  # fmt: skip
+
+    async def _create(self, request: web.Request) -> web.Response:
+        pairs = parse_qsl((await request.read()).decode(), keep_blank_values=True)
+        voice = request.path.endswith("Calls.json")
+        kept = self.calls if voice else self.texts
+        form = dict(pairs)
+        told = self.told[form["To"]].popleft() if self.told[form["To"]] else Told()
+        handed = Handed(f"{'CA' if voice else 'SM'}{len(self.texts) + len(self.calls):032x}", form["To"], pairs, time.time())
+        kept.append(handed)
+        if told.fate == HANG:
+            await self.release.wait()
+        if told.fate:
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
+        body = told.body if told.body is not None else self._resource(handed)
+        return web.json_response(body, status=told.status, headers=told.headers)
+
+    def _resource(self, handed: Handed) -> dict[str, Any]:
+        now = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(handed.at))
+        kind = "Calls" if handed.sid.startswith("CA") else "Messages"
+        shared = {
+            "sid": handed.sid, "account_sid": ACCOUNT, "api_version": "2010-04-01", "to": handed.to, "from": SENDER,
+            "status": "queued", "date_created": now, "date_updated": now, "price": None, "price_unit": "USD",
+            "direction": "outbound-api", "uri": f"/2010-04-01/Accounts/{ACCOUNT}/{kind}/{handed.sid}.json",
+        }  # fmt: skip
+        if kind == "Calls":
+            return {**shared, "answered_by": None, "duration": None, "start_time": None, "end_time": None}
+        more = {"body": handed.form.get("Body"), "num_segments": "1", "num_media": "0", "date_sent": None}
+        return {**shared, **more, "error_code": None, "error_message": None, "messaging_service_sid": None}
+
+    async def _list(self, request: web.Request) -> web.Response:
+        self.asked.append(str(request.rel_url))
+        voice = request.path.endswith("Calls.json")
+        found = [one for one in (self.calls if voice else self.texts) if one.to == request.query.get("To", one.to)]
+        name = "calls" if voice else "messages"
+        shown = [self._resource(one) for one in found] if self.lists_known else []
+        return web.json_response({name: shown, "page": 0, "page_size": 50, "next_page_uri": None, "uri": request.path})
+
+    async def _fetch(self, request: web.Request) -> web.Response:
+        for one in (*self.texts, *self.calls):
+            if one.sid == request.match_info["sid"]:
+                return web.json_response(self._resource(one))
+        return web.json_response({"code": 20404, "message": "no", "status": 404}, status=404)
+
+    async def _update(self, request: web.Request) -> web.Response:
+        sid = request.match_info["sid"]
+        self.updates.append((sid, dict(parse_qsl((await request.read()).decode()))))
+        one = next(one for one in self.calls if one.sid == sid)
+        return web.json_response(self._resource(one))
+
+    async def _account(self, request: web.Request) -> web.Response:
+        return web.json_response({"sid": ACCOUNT, "status": "active", "type": "Full", "friendly_name": "made up"})
+
+    async def text(self, to: str, count: int = 1) -> Handed:
+        """The so-manieth text to a number, once it is there."""
+        return (await eventually(lambda: self._to(self.texts, to, count)))[count - 1]
+
+    async def call(self, to: str, count: int = 1) -> Handed:
+        """The so-manieth call to a number, once it is there."""
+        return (await eventually(lambda: self._to(self.calls, to, count)))[count - 1]
+
+    def _to(self, kept: list[Handed], to: str, count: int) -> list[Handed] | None:
+        found = [one for one in kept if one.to == to]
+        return found if len(found) >= count else None
+
+    def count(self, to: str) -> int:
+        return sum(one.to == to for one in (*self.texts, *self.calls))
+
+    async def post(self, url: str, fields: Mapping[str, str], *, signature: str | None = None) -> tuple[int, str]:
+        """A callback, signed as Twilio does it unless a signature is given."""
+        target = urldefrag(url).url
+        made = RequestValidator(AUTH_TOKEN).compute_signature(target, dict(fields))
+        headers = {"X-Twilio-Signature": made if signature is None else signature}
+        assert self.http is not None
+        there = self.base + target.removeprefix(self.public) if target.startswith(self.public) else target
+        async with self.http.post(there, data=dict(fields), headers=headers) as answer:
+            return answer.status, await answer.text()
+
+    async def report(self, handed: Handed, status: str, **fields: str) -> tuple[int, str]:
+        """A status callback for a text or a call."""
+        return await self.post(handed.form["StatusCallback"], self.news(handed, status, **fields))
+
+    def news(self, handed: Handed, status: str, **fields: str) -> dict[str, str]:
+        kind = ("CallSid", "CallStatus") if handed.sid.startswith("CA") else ("MessageSid", "MessageStatus")
+        return {"AccountSid": ACCOUNT, kind[0]: handed.sid, kind[1]: status, "To": handed.to, "From": SENDER, **fields}
+
+    async def inbound(self, number: str, words: str, **fields: str) -> tuple[int, str]:
+        """A text that a person wrote."""
+        sid = "SM" + hashlib.md5(f"{number}{words}{time.time()}".encode(), usedforsecurity=False).hexdigest()
+        given = {"AccountSid": ACCOUNT, "MessageSid": sid, "From": number, "To": SENDER, "Body": words, **fields}
+        return await self.post(self.public + "/callbacks/sms/inbound", given)
+
+    async def picked_up(self, call: Handed, by: str) -> None:
+        """The call is answered, and the machine detection says by whom."""
+        await self.report(call, "in-progress")
+        fields = {"AccountSid": ACCOUNT, "CallSid": call.sid, "AnsweredBy": by}
+        await self.post(call.form["AsyncAmdStatusCallback"], fields)
+
+    async def press(self, call: Handed, digits: str) -> tuple[int, str]:
+        return await self.post(call.attribute("Gather", "action"), {**self.news(call, "in-progress"), "Digits": digits})
+
+
+class Mail:
+    """A relay: takes everything, unless told otherwise per recipient."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, str, bytes]] = []
+        self.told: dict[str, deque[str]] = defaultdict(deque)
+        self.port = 0
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd looks for this name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self.told[address]:
+            return self.told[address].popleft()
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - the same
+        data = cast("bytes", envelope.content)
+        self.taken.extend((str(envelope.mail_from), one, data) for one in envelope.rcpt_tos)
+        return "250 2.0.0 taken"
+
+    async def sender(self, to: str) -> str:
+        """The envelope sender of the first mail to somebody."""
+        return (await eventually(lambda: [sender for sender, one, _ in self.taken if one == to]))[0]
+
+    async def mail(self, to: str, count: int = 1) -> EmailMessage:
+        """The so-manieth mail to somebody, once it is there."""
+        found = await eventually(lambda: self._to(to, count))
+        return cast("EmailMessage", message_from_bytes(found[count - 1], policy=policy.default))
+
+    async def raw(self, to: str) -> str:
+        """The first mail to somebody, as it came over the wire, long header lines unfolded."""
+        found = await eventually(lambda: self._to(to, 1))
+        return found[0].decode().replace("\r\n", "\n").replace("\n ", " ")
+
+    def _to(self, to: str, count: int) -> list[bytes] | None:
+        found = [data for _, one, data in self.taken if one == to]
+        return found if len(found) >= count else None
+
+
+class WeChat:
+    """An official account; answers are told per openid."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.told: dict[str, deque[dict[str, Any]]] = defaultdict(deque)
+        self.base = ""
+        self.http: aiohttp.ClientSession | None = None
+        self.app = web.Application()
+        self.app.add_routes([
+            web.post("/cgi-bin/stable_token", self._token),
+            web.post("/cgi-bin/message/{kind}/send", self._send),
+        ])  # fmt: skip
+
+    async def _token(self, request: web.Request) -> web.Response:
+        return web.json_response({"access_token": "token", "expires_in": 7200})
+
+    async def _send(self, request: web.Request) -> web.Response:
+        body = await request.json(content_type=None)
+        body["kind"], body["msgid"] = request.match_info["kind"], 3000000 + len(self.sent)
+        self.sent.append(body)
+        told = self.told[body["touser"]]
+        return web.json_response(told.popleft() if told else {"errcode": 0, "errmsg": "ok", "msgid": body["msgid"]})
+
+    async def got(self, openid: str, count: int = 1) -> dict[str, Any]:
+        """The so-manieth message to a follower, once it is there."""
+
+        def found() -> list[dict[str, Any]] | None:
+            all_of = [one for one in self.sent if one["touser"] == openid]
+            return all_of if len(all_of) >= count else None
+
+        return (await eventually(found))[count - 1]
+
+    async def post(self, openid: str, inner: str, *, token: str = WECHAT_TOKEN, nonce: str = "") -> tuple[int, str]:
+        """An event or message of a follower, signed."""
+        at, nonce = str(int(time.time())), nonce or f"n{time.time_ns()}"
+        signature = hashlib.sha1("".join(sorted((token, at, nonce))).encode(), usedforsecurity=False).hexdigest()
+        body = (
+            f"<xml><ToUserName>gh_1</ToUserName><FromUserName>{openid}</FromUserName>"
+            f"<CreateTime>{at}</CreateTime>{inner}</xml>"
+        )
+        query = {"signature": signature, "timestamp": at, "nonce": nonce}
+        assert self.http is not None
+        async with self.http.post(self.base + "/callbacks/wechat", params=query, data=body.encode()) as answer:
+            return answer.status, await answer.text()
+
+    async def finished(self, openid: str, msgid: int, status: str = "success") -> tuple[int, str]:
+        """The event that tells what became of a template message."""
+        inner = (
+            "<MsgType>event</MsgType><Event>TEMPLATESENDJOBFINISH</Event>"
+            f"<MsgID>{msgid}</MsgID><Status>{status}</Status>"
+        )
+        return await self.post(openid, inner)
+
+    async def writes(self, openid: str, words: str) -> tuple[int, str]:
+        inner = f"<MsgType>text</MsgType><Content>{words}</Content><MsgId>{time.time_ns()}</MsgId>"
+        return await self.post(openid, inner)
+
+
+def port_of(runner: web.AppRunner) -> int:
+    return cast("tuple[str, int]", runner.addresses[0])[1]
+
+
+def path_of(url: str) -> str:
+    """Path and query of a link."""
+    parts = urlsplit(url)
+    return parts.path + (f"?{parts.query}" if parts.query else "")
