@@ -46,11 +46,18 @@ def versions(server: str) -> dict[str, str]:
 def table(result: Result) -> Table:
     """The figures, beside their limits."""
     made = Table(title=f"{result.machine}, {result.versions['server']}", title_justify="left")
-    for heading in ("", "median", "spread", "unit", "share of the limit"):
-        made.add_column(heading, justify="right" if heading in ("median", "spread") else "left")
+    for heading in ("", "median", "spread", "rounds", "unit", "share of the limit"):
+        made.add_column(heading, justify="right" if heading in ("median", "spread", "rounds") else "left")
     for one in result.figures:
         share = "" if one.ratio is None else f"{one.ratio:.2f} of {one.limit}"
-        made.add_row(one.name, _number(one.median), f"{_number(one.least)} - {_number(one.most)}", one.unit, share)
+        made.add_row(
+            one.name,
+            _number(one.median),
+            f"{_number(one.least)} - {_number(one.most)}",
+            str(len(one.rounds)),
+            one.unit,
+            share,
+        )
     return made
 
 

@@ -106,11 +106,12 @@ class World:
         await self.answer_after(delay)
         start = time.monotonic_ns()
         with self.working(workers):
-            arrived = await self._until(count, seconds)
+            arrived = await self.arrived(count, seconds)
             await self.settled(seconds)
         return count / ((arrived.last - start) / 1e9)
 
-    async def _until(self, count: int, seconds: float) -> Count:
+    async def arrived(self, count: int, seconds: float) -> Count:
+        """Wait until so many messages have arrived at the provider. Raises BenchError."""
         end = time.monotonic() + seconds
         while True:
             arrived = msgspec.json.decode(await ask(self._session, f"{self.provider}/count"), type=Count)

@@ -28,7 +28,7 @@ LOOK_S: Final = 0.25
 GIVE_UP_S: Final = 30.0
 """How much longer than a deadline the tour waits for an end before it says that there is none."""
 ANA_REACH: Final[dict[str, Any]] = {"until": "acknowledged", "step": 4, "within": 60}
-STORM_REACH: Final[dict[str, Any]] = {"until": "delivered", "step": 5, "within": 42, "rounds": plan.ROUNDS}
+STORM_REACH: Final[dict[str, Any]] = {"until": "delivered", "step": 5, "within": 40, "rounds": plan.ROUNDS}
 BEFORE_IT_FAILS: Final = 40
 DOWN_S: Final = 5.0
 FAILING: Final = "sms"

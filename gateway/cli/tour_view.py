@@ -110,7 +110,8 @@ class Scene(msgspec.Struct):
             soon = f"[dim]{when}, if nothing proves that she knows[/]"
             table.add_row("", "[dim]·[/]", f"[dim]{words.channel(step.channel)}[/]", soon)
         said = Text(self.heard, style="italic")
-        end = Text.from_markup(f"[bold green]{words.verdict(message)}[/]" if message.done else "[dim]under way[/]")
+        ended = f"[bold green]{_sentence(words.verdict(message))} Nothing further is sent.[/]"
+        end = Text.from_markup(ended if message.done else "[dim]under way[/]")
         seconds = (self.now - message.created_at) / 1000
         title = f"[bold]Ana[/]  [dim]WeChat, then SMS, then a call · {seconds:.1f} s[/]"
         return Panel(Group(table, Text(""), said, end), title=title, title_align="left", width=WIDTH, padding=(0, 1))
@@ -209,7 +210,8 @@ class Board(msgspec.Struct):
 
 def tell(console: Console, what: RenderableType) -> None:
     """Print a table or a panel; where there is no terminal, as wide as it needs to be."""
-    console.print(what, width=None if console.is_terminal else WIDTH, crop=console.is_terminal)
+    target = console if console.is_terminal else Console(file=console.file, width=WIDTH)
+    target.print(what)
 
 
 def reached_table(messages: Sequence[Message]) -> Table:
@@ -249,3 +251,7 @@ def doors_table(lost: Sequence[tuple[Sample, Message]]) -> Table:
 def is_medical(sample: Sample) -> bool:
     """Whether somebody depends on power for their health."""
     return sample.customer["attributes"].get("medical_priority") is True
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."

@@ -23,6 +23,11 @@ def channel(name: str) -> str:
     return CHANNELS.get(name, name)
 
 
+def inline(name: str) -> str:
+    """The same within a sentence."""
+    return name if name not in CHANNELS else CHANNELS[name] if name in ("sms", "wechat") else CHANNELS[name].lower()
+
+
 def fate(attempt: Attempt, *, last: bool) -> str:
     """What became of a try, or what it is up to. `last`: no other try has begun since."""
     match attempt.status:
@@ -63,10 +68,8 @@ def verdict(message: Message) -> str:
     end = message.verdict
     match end.state:
         case "reached":
-            how = {"acknowledged": "and it was acknowledged", "delivered": "proven by the receipt"}.get(
-                end.level or "", ""
-            )
-            return f"reached by {channel(end.channel or '')}{', ' + how if how else ''}"
+            how = {"acknowledged": " and acknowledged", "delivered": ", with proof"}.get(end.level or "", "")
+            return f"reached by {inline(end.channel or '')}{how}"
         case "pending":
             return message.held.text if message.held is not None else "under way"
         case _:
@@ -85,7 +88,7 @@ def why_not(message: Message) -> str:
     fates: dict[str, str] = {}
     for one in message.attempts:
         fates[one.channel] = _short(one)
-    return ", ".join(f"{channel(name)} {words}" for name, words in fates.items())
+    return "; ".join(f"{channel(name)}: {words}" for name, words in fates.items())
 
 
 def _short(attempt: Attempt) -> str:
@@ -94,16 +97,16 @@ def _short(attempt: Attempt) -> str:
     if attempt.status == "unknown":
         return "answer lost"
     if attempt.channel == "voice":
-        return "met a machine" if attempt.answered_by == "machine" else "not heard out"
-    return "taken, unproven" if attempt.channel == "email" else "without receipt"
+        return "an answering machine" if attempt.answered_by == "machine" else "not heard out"
+    return "taken, no proof" if attempt.channel == "email" else "no receipt"
 
 
 _FAULTS: Final = {
-    Fault.BAD_ADDRESS: "knows no such address",
+    Fault.BAD_ADDRESS: "no such address",
     Fault.DECLINED: "declined",
-    Fault.OPTED_OUT: "blocked by the person",
+    Fault.OPTED_OUT: "blocked",
     Fault.NO_ANSWER: "rang out",
     Fault.BUSY: "busy",
     Fault.UNAVAILABLE: "was down",
-    Fault.UNREACHABLE: "could not reach the device",
+    Fault.UNREACHABLE: "out of reach",
 }

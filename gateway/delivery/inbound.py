@@ -15,7 +15,7 @@ from gateway.channels.base import Inbound
 from gateway.customer import ConsentEntry, Customer
 from gateway.delivery.desk import Desk
 from gateway.message import Message, Mode, Receipt
-from gateway.news import absorb
+from gateway.news import absorb, final_verdict
 from gateway.numbers import country_of
 from gateway.preferences.consent import ANY, LIFTED, closed_by, said_at
 from gateway.preferences.keywords import understand

@@ -16,6 +16,7 @@ _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES: Final = {c: i for i, c in enumerate(_ALPHABET)}
 _LETTER: Final[dict[Mode, str]] = {"live": "m", "team": "w", "test": "t"}
 _MODE: Final[dict[str, Mode]] = {letter: mode for mode, letter in _LETTER.items()}
+_PLACES: Final = {f"{number:02x}": number for number in range(PARTITIONS)}
 _TIME: Final = 9
 _RANDOM: Final = 12
 LENGTH: Final = 1 + _TIME + 2 + _RANDOM
@@ -41,11 +42,8 @@ def place_of(message: str) -> tuple[Mode, Partition] | None:
     """Mode and partition of a message id; None when it can't be one of ours."""
     if len(message) != LENGTH or message[0] not in _MODE or not all(c in _VALUES for c in message[1:10] + message[12:]):
         return None
-    try:
-        number = int(message[10:12], 16)
-    except ValueError:
-        return None
-    return (_MODE[message[0]], partition(number)) if number < PARTITIONS else None
+    number = _PLACES.get(message[10:12])
+    return None if number is None else (_MODE[message[0]], partition(number))
 
 
 def made_at(message: str) -> int:

@@ -64,6 +64,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Handler = Callable[[Call[Any, Any]], Awaitable[Answer | web.StreamResponse]]
+Check = Callable[[Call[Any, Any]], Awaitable[list[tuple[str, str]]]]
+"""What else is wrong with a request, as (pointer, detail): so that bad types don't hide it."""
 
 
 class Raw(msgspec.Struct, frozen=True):
@@ -79,7 +81,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     `body`: the type it is converted to; Raw: the handler reads it. `limit` (bytes) and `seconds` bound its reading.
     `answers`: type by status (None: no body). `creates`: takes an Idempotency-Key. `keeps_answer`: the first 2xx answer
     is stored for repeats. `live_only`: changes customers, which keys of other modes can't. `refuses`: statuses beyond
-    those that follow from the rest. `example…`: a request that works on the sample data.
+    those that follow from the rest. `check`: asked about the good fields when others have the wrong type. `example…`: a request that works on the sample data.
     """
 
     method: Method
@@ -101,6 +103,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     keeps_answer: bool = True
     live_only: bool = False
     if_match: bool = False
+    check: Check | None = None
     example: Any = None
     example_path: Mapping[str, str] = {}
     example_query: str = ""

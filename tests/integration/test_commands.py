@@ -189,6 +189,6 @@ def test_exit_goes_with_the_tour() -> None:
 async def test_the_tour_ends_well(tmp_path: Path) -> None:
     played = await command(tmp_path, "dev", "--tour", "--exit", seconds=110, variables=environment(tmp_path, **ports()))
     assert played.status == 0, played
-    assert "Ana: reached by Voice, and it was acknowledged." in played.out
+    assert "Ana: reached by voice and acknowledged." in played.out
     assert "Every outcome was the expected one." in played.out
     assert "Traceback" not in played.err

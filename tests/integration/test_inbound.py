@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.channels.base import Callback, Inbound, Reading
+from gateway.delivery.intake import NewMessage
 from gateway.message import Message
 from gateway.prompts import Prompt
 from tests.support.core import MAIL, OTHER_PHONE, PHONE, Core, Scripted, core, until
@@ -30,8 +31,6 @@ async def sent(gw: Core, customer: str = "maria", category: str = "outage", **mo
 
 async def allowed(gw: Core, customer: str, category: str = "outage") -> set[str]:
     """Channels on which a message would go out now."""
-    from gateway.delivery.intake import NewMessage
-
     new = NewMessage(customer=customer, category=category, content={"text": "x", "subject": "x"})
     _, route = await gw.gateway.intake.preview("live", new)
     return {step.channel for step in route}
@@ -54,7 +53,7 @@ async def test_the_same_item_counts_once(redis_url: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("words", "closed"),
+    "words, closed",
     [
         ("STOP", {"sms"}),
         ("  stop. ", {"sms"}),
@@ -84,7 +83,8 @@ async def test_start_gives_back_only_what_that_address_closed(redis_url: str, tm
         gw.work()
         await gw.person("maria", sms=PHONE, email=MAIL)
         await gw.gateway.people.add_consent(
-            "maria", {"channel": "email", "category": "*", "state": "withdrawn", "way": "letter", "wording": "No e-mail."}
+            "maria",
+            {"channel": "email", "category": "*", "state": "withdrawn", "way": "letter", "wording": "No e-mail."},
         )
         await gw.hears(PHONE, "START")
         assert await allowed(gw, "maria") == {"sms"}
@@ -176,11 +176,13 @@ async def test_an_answer_to_a_superseded_message_counts_for_the_newest(redis_url
         older = await sent(gw, prompt=ACK, thread="t", reach={"channels": ["voice"]})
         newer = await sent(gw, prompt=ACK, thread="t", reach={"channels": ["sms"]})
         await gw.ended(older)
-        key = {"kind": "key", "channel": "voice", "message": older.id, "attempt": "a1"}
+        key: dict[str, Any] = {"kind": "key", "channel": "voice", "message": older.id, "attempt": "a1"}
         assert await gw.hears(PHONE, "1", **key) == "answer"
         found = await gw.message(newer)
         assert (found.verdict.state, found.answer and found.answer.channel) == ("reached", "voice")
-        assert found.attempts[0].engagement == "none", "the text message has proved nothing: she answered on the telephone"
+        assert found.attempts[0].engagement == "none", (
+            "the text message has proved nothing: she answered on the telephone"
+        )
         assert (await gw.message(older)).answer is None
 
 
@@ -204,13 +206,13 @@ async def test_a_key_that_is_pressed(redis_url: str, tmp_path: Path) -> None:
         gw.work()
         await gw.person("maria", voice=PHONE, sms=PHONE)
         message = await sent(gw, prompt=ACK)
-        key = {"kind": "key", "channel": "voice", "message": message.id, "attempt": "a1"}
+        key: dict[str, Any] = {"kind": "key", "channel": "voice", "message": message.id, "attempt": "a1"}
         assert await gw.hears(PHONE, "5", **key) == "linked"
         assert await gw.hears(PHONE, "1", **key) == "answer"
         found = await gw.message(message)
         assert (found.verdict.attempt, found.attempts[0].engagement) == ("a1", "acknowledged")
         other = await sent(gw)
-        nine = {"kind": "key", "channel": "voice", "message": other.id, "attempt": "a1"}
+        nine: dict[str, Any] = {"kind": "key", "channel": "voice", "message": other.id, "attempt": "a1"}
         assert await gw.hears(PHONE, "9", **nine) == "consent"
         assert await allowed(gw, "maria") == {"sms"}, "nine ends calls, and calls alone"
 
@@ -249,7 +251,7 @@ async def test_an_answer_after_the_question_closed_is_late(redis_url: str, tmp_p
         await gw.person("maria", voice=PHONE)
         message = await sent(gw, prompt=Prompt(kind="acknowledge", closes_in=60))
         await gw.age(message, 100)
-        key = {"kind": "key", "channel": "voice", "message": message.id, "attempt": "a1"}
+        key: dict[str, Any] = {"kind": "key", "channel": "voice", "message": message.id, "attempt": "a1"}
         assert await gw.hears(PHONE, "1", **key) == "answer"
         found = await gw.message(message)
         assert found.answer is not None

@@ -117,7 +117,11 @@ _OUTCOMES = st.sampled_from([TAKEN, DOWN, SHUT, OTHERS_FAULT, LOST])
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.tuples(st.integers(0, 100_000), st.sampled_from(["probe", "lost probe", "hear"]), _OUTCOMES), max_size=40))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 100_000), st.sampled_from(["probe", "lost probe", "hear"]), _OUTCOMES), max_size=40
+    )
+)
 def test_whatever_happens_a_probe_is_let_through_in_the_end(story: list[tuple[int, str, Any]]) -> None:
     breaker, now = Breaker(), 0
     for passed, what, outcome in story:

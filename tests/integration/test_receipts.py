@@ -125,8 +125,11 @@ async def test_unreached_becomes_reached_late_and_only_once(redis_url: str, tmp_
         assert await gw.client.zcard(unreached) == 0, "the indexes follow a correction"
         kinds = [f[b"t"].decode() for _, f in await gw.client.xrange(where(sent.id).events)]
         assert kinds.count("message.done") == 1
-        assert kinds[-1].split() and "message.corrected" in kinds
-        await gw.gateway.receipts.absorb(sent.id, [Receipt(attempt="a1", at=100, status="failed", fault=Fault.UNREACHABLE)])
+        assert kinds[-1].split()
+        assert "message.corrected" in kinds
+        await gw.gateway.receipts.absorb(
+            sent.id, [Receipt(attempt="a1", at=100, status="failed", fault=Fault.UNREACHABLE)]
+        )
         assert (await gw.message(sent)).verdict.state == "reached"
 
 

@@ -87,7 +87,9 @@ async def test_a_newer_message_of_the_thread_marks_and_wakes_the_older(redis_cli
     assert (await record(redis_client, "m1"))["sup"] == "m2", "who took its place is not rewritten"
     assert (await record(redis_client, "m2"))["sup"] == "m3"
     for name, lane in (("m1", "critical"), ("m2", "bulk")):
-        assert abs(await redis_client.zscore(AT.agenda(lane), f"m:{name}") - now) < 5_000, "in the agenda of its own lane"
+        assert abs(await redis_client.zscore(AT.agenda(lane), f"m:{name}") - now) < 5_000, (
+            "in the agenda of its own lane"
+        )
     assert "sup" not in await record(redis_client, "m3")
     assert await redis_client.zrange(THREAD, 0, -1) == [b"m3"]
 
@@ -154,7 +156,7 @@ async def test_other_threads_people_and_modes_are_apart(redis_client: Any, scrip
 
 
 @pytest.mark.parametrize(
-    ("more", "rings"),
+    "more, rings",
     [
         ({"places": {line(): 1}}, True),
         ({"wake": 1}, True),

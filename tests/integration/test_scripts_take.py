@@ -101,7 +101,7 @@ async def test_lines_are_served_by_time_of_acceptance(scripts: Scripts) -> None:
 
 
 @pytest.mark.parametrize(
-    ("permits", "waiting", "out"),
+    "permits, waiting, out",
     [
         # total, others, kept for bulk; waiting and handed out: critical, normal, bulk
         ((0, 0, 0), (5, 5, 5), (0, 0, 0)),
@@ -155,7 +155,9 @@ async def test_what_is_done_is_dropped(redis_client: Any, scripts: Scripts) -> N
     assert await redis_client.hexists(AT.message("m1"), "t") == 0
 
 
-async def test_what_lies_in_the_morgue_is_dropped_until_somebody_takes_it_out(redis_client: Any, scripts: Scripts) -> None:
+async def test_what_lies_in_the_morgue_is_dropped_until_somebody_takes_it_out(
+    redis_client: Any, scripts: Scripts
+) -> None:
     await accept(scripts, "m1", lane="bulk", wake=1, places={line("sms", "bulk"): 1})
     await scripts.bury(AT, "m:m1", "a reason")
     for lane in LANES:

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from gateway.channels.base import Accepted, Refused
+from gateway.customer import Address, Customer
 from gateway.message import Fault, Receipt
 from gateway.settings_types import ChannelSettings
 from tests.support.core import MAIL, OTHER_PHONE, PHONE, Hang, Scripted, core, until
@@ -49,7 +50,7 @@ async def test_a_channel_of_an_outsider_needs_no_change_here(redis_url: str, tmp
     pigeon = Scripted("pigeon")
     async with core(redis_url, tmp_path, pigeon, categories={"outage": {"channels": ["pigeon"]}}) as gw:
         gw.work()
-        await gw.person("maria", pigeon="loft-7")
+        await gw.gateway.customers.write(Customer(id="maria", addresses=(Address("pigeon", "loft-7"),)), None)
         sent = await gw.send("maria")
         await gw.when(sent, lambda m: m.attempts and m.attempts[0].status == "accepted")
         assert [out.to for out in pigeon.handed] == ["loft-7"]

@@ -73,7 +73,9 @@ async def test_who_stands_in_line_when_a_channel_shuts_is_moved_on(redis_url: st
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["own process", "another process"])
-async def test_who_stands_in_line_when_a_channel_is_paused_is_moved_on(redis_url: str, tmp_path: Path, own: bool) -> None:
+async def test_who_stands_in_line_when_a_channel_is_paused_is_moved_on(
+    redis_url: str, tmp_path: Path, own: bool
+) -> None:
     hang = Hang()
     sms, voice = Scripted("sms", hang), Scripted("voice")
     limits = {"sms": ChannelSettings(concurrency=1)}
@@ -212,7 +214,10 @@ async def test_the_rate_holds_for_all_workers_together(redis_url: str, tmp_path:
     sms = Scripted("sms", usual=stamping(times))
     rate = 20
     limits = {"sms": ChannelSettings(messages_per_second=rate)}
-    async with core(redis_url, tmp_path, sms, limits=limits) as one, core(redis_url, tmp_path, sms, limits=limits) as two:
+    async with (
+        core(redis_url, tmp_path, sms, limits=limits) as one,
+        core(redis_url, tmp_path, sms, limits=limits) as two,
+    ):
         for n in range(10):
             await one.person(f"c-{n}", sms=f"+3069123456{n:02d}")
         sent = [await one.send(f"c-{n % 10}") for n in range(rate + 15)]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from gateway.channels.base import Inbound, Refused, Unknown
 from gateway.delivery.breaker import Breaker
@@ -16,6 +18,13 @@ from gateway.store.morgue import Buried, Morgue
 from tests.support.core import MAIL, OTHER_PHONE, PHONE, Core, Hang, Scripted, core, until, where
 
 LANE = {"outage": "critical", "service": "normal", "survey": "bulk"}
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> Generator[None]:
+    """Tracebacks as data: rendering them for people takes longer than all else here."""
+    with structlog.testing.capture_logs():
+        yield
 
 
 class Bug(Exception):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.channels.base import Accepted, Callback, Reading, Refused
+from gateway.channels.base import Accepted, Callback, Inbound, Reading, Refused
 from gateway.delivery.desk import Case
 from gateway.delivery.meeting import Meeting
 from gateway.message import Fault, Message, Receipt
@@ -61,7 +61,11 @@ async def test_a_receipt_overtakes_the_answer_to_its_send(redis_url: str, tmp_pa
         assert (await gw.message(sent)).verdict.state == "reached"
         hang.answer(Accepted(provider_id="p-1"))
         found = await gw.when(sent, lambda m: m.attempts[0].provider_id == "p-1")
-        assert (found.verdict.state, found.verdict.at, found.attempts[0].status) == ("reached", found.verdict.at, "delivered")
+        assert (found.verdict.state, found.verdict.at, found.attempts[0].status) == (
+            "reached",
+            found.verdict.at,
+            "delivered",
+        )
         assert found.attempts[0].times["delivered"] == 7
 
 
@@ -144,11 +148,8 @@ async def test_stop_between_take_and_begin_wins(redis_url: str, tmp_path: Path) 
         await gw.person("maria", sms=PHONE, email=MAIL)
         sent = await gw.send("maria")
         case = await taken(gw, sent)
-        await gw.person("nobody", email="else@example.org")
         gateway = gw.gateway
         entry = gateway.inbox._entry  # pyright: ignore[reportPrivateUsage] - the entry a STOP makes, without its worker
-        from gateway.channels.base import Inbound
-
         stop = Inbound(id="1", channel="sms", sender=PHONE, text="STOP", at=gateway.clock.now())
         await gateway.customers.withdraw("sms", PHONE, [entry(stop, "sms", "*", "withdrawn")])
         await gateway.sender.turn(case, gateway.boards["live"].posts["sms"])

@@ -30,7 +30,8 @@ def message(n: int = 1, *, mode: Mode = "live", customer: str = CUSTOMER, at: in
 def change(**more: Any) -> Change:
     """A change that writes no index unless told to."""
     fields: dict[str, Any] = {"state": b"state", "lane": "critical", "wake": 10_000_000_000_000, "places": {}}
-    return Change(**{**fields, "keep_record": 90 * DAY_MS, "keep_body": 30 * DAY_MS, **more})
+    fields |= {"keep_record": 90 * DAY_MS, "keep_body": 30 * DAY_MS, **more}
+    return Change(**fields)
 
 
 def line(channel: str = "sms", lane: str = "critical", at: Partition = AT) -> str:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import secrets
-from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
@@ -16,14 +16,14 @@ from typing import Any, Final, TypeVar, cast
 import aiohttp
 import msgspec
 from redis.asyncio import Redis
+from redis.exceptions import WatchError
 
 from gateway.app import Gateway
-from gateway.channels.base import Absent, Accepted, Callback, Channel, Inbound, Outbound, Reading, Refused, Unknown
+from gateway.channels.base import Channel, Inbound
 from gateway.customer import Customer
 from gateway.delivery.intake import NewMessage
 from gateway.delivery.worker import Worker
-from gateway.message import Attempt, Level, Message, Mode
-from gateway.routing.traits import Traits
+from gateway.message import Message, Mode
 from gateway.settings import load
 from gateway.settings_types import ChannelSettings
 from gateway.store.clock import Clock
@@ -31,6 +31,9 @@ from gateway.store.connect import connect
 from gateway.store.ids import place_of
 from gateway.store.keys import Partition
 from gateway.store.scripts import Scripts
+from tests.support.scripted import Hang, Scripted
+
+__all__ = ["Core", "Hang", "Scripted", "core", "until", "where"]
 
 T = TypeVar("T")
 LOOK_S: Final = 0.01
@@ -43,93 +46,6 @@ MAIL: Final = "maria@example.org"
 ALWAYS_FREE: Final = 10_000.0
 """Messages a second: so many that no test waits for them."""
 
-Outcome = Accepted | Refused | Unknown
-Reaction = Callable[[Outbound], Awaitable[Outcome]]
-_LEVELS: Final[dict[int, tuple[Level, ...]]] = {1: ("accepted",), 2: ("accepted", "delivered")}
-
-
-class Hang:
-    """A provider that doesn't answer until `answer` is called."""
-
-    def __init__(self) -> None:
-        self.reached = asyncio.Event()
-        self._answered = asyncio.Event()
-        self._outcome: Outcome = Unknown()
-
-    def answer(self, outcome: Outcome) -> None:
-        """Let the provider answer at last."""
-        self._outcome = outcome
-        self._answered.set()
-
-    async def __call__(self, _out: Outbound) -> Outcome:
-        self.reached.set()
-        await self._answered.wait()
-        return self._outcome
-
-
-class Scripted:
-    """A channel as an outsider would write one. `script`: what comes of the next sends; when empty: `usual`, or taken."""
-
-    def __init__(
-        self,
-        name: str,
-        *script: Outcome | Reaction | BaseException,
-        proves: int = 2,
-        timeout: float = 1.0,
-        finds: bool = False,
-        recalls: bool = False,
-        rings: int = 0,
-        usual: Outcome | Reaction | BaseException | None = None,
-    ) -> None:
-        self.name = name
-        self.traits = Traits(
-            proves=frozenset((*_LEVELS[proves], "read", "acknowledged")),
-            timeout=timeout,
-            finds=finds,
-            recalls=recalls,
-            rings=rings,
-        )
-        self.script = deque(script)
-        self.usual = usual
-        self.handed: list[Outbound] = []
-        self.found: deque[Accepted | Absent | Unknown | BaseException] = deque()
-        self.asked: list[str] = []
-        self.recalled: list[str] = []
-        self.readings: dict[bytes, Reading] = {}
-
-    async def send(self, out: Outbound) -> Outcome:
-        """What a provider does."""
-        self.handed.append(out)
-        told = self.script.popleft() if self.script else self.usual
-        if isinstance(told, BaseException):
-            raise told
-        if told is None:
-            return Accepted(provider_id=f"{self.name}-{out.message}-{out.attempt}")
-        return await told(out) if callable(told) else told
-
-    async def find(self, out: Outbound, attempt: Attempt) -> Accepted | Absent | Unknown:
-        """What it says when asked later."""
-        self.asked.append(attempt.id)
-        found = self.found.popleft() if self.found else Unknown()
-        if isinstance(found, BaseException):
-            raise found
-        return found
-
-    async def recall(self, attempt: Attempt) -> None:
-        """It stops ringing."""
-        self.recalled.append(attempt.id)
-
-    def read(self, call: Callback) -> Reading:
-        """Its callbacks say what a test put under their body."""
-        return self.readings[call.body]
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-    def to(self) -> list[str]:
-        """The messages it was handed, in order."""
-        return [out.message for out in self.handed]
-
 
 class Core:
     """One gateway process without its listeners."""
@@ -139,7 +55,9 @@ class Core:
         self.client: Any = client  # redis-py's own types are partly unknown
         self._running: list[tuple[Worker, asyncio.Task[None]]] = []
 
-    async def person(self, name: str, *, categories: Any = None, channels: Sequence[str] = (), **addresses: str) -> None:
+    async def person(
+        self, name: str, *, categories: Any = None, channels: Sequence[str] = (), **addresses: str
+    ) -> None:
         """Store a customer with these addresses, wanted in this order."""
         found = [{"channel": channel, "value": value} for channel, value in addresses.items()]
         await self.gateway.people.put(name, {"locale": "en", "addresses": found})
@@ -154,12 +72,12 @@ class Core:
 
     async def send(self, customer: str, category: str = "outage", *, mode: Mode = "live", **more: Any) -> Message:
         """Accept one message."""
-        new = NewMessage(customer=customer, category=category, **{"content": {"text": "News."}, **more})
+        new = _asked(customer, category, more)
         return (await self.gateway.intake.accept(mode, new, self.gateway.intake.origin()))[0]
 
     async def send_many(self, customers: Sequence[str], category: str = "outage", **more: Any) -> list[Message]:
         """Accept a batch: only checked, the worker decides."""
-        news = [NewMessage(customer=c, category=category, **{"content": {"text": "News."}, **more}) for c in customers]
+        news = [_asked(customer, category, more) for customer in customers]
         made = await self.gateway.intake.accept_many("live", news, self.gateway.intake.origin())
         assert all(isinstance(one, Message) for one in made), made
         return cast("list[Message]", made)
@@ -170,7 +88,9 @@ class Core:
         assert loaded is not None
         return loaded.message
 
-    async def when(self, message: Message | str, holds: Callable[[Message], object], seconds: float = PATIENCE_S) -> Message:
+    async def when(
+        self, message: Message | str, holds: Callable[[Message], object], seconds: float = PATIENCE_S
+    ) -> Message:
         """A message once something holds for it."""
         last: list[Message] = []
 
@@ -189,12 +109,19 @@ class Core:
         """Let time pass for one message: all its times move into the past, and it is woken."""
         name = message if isinstance(message, str) else message.id
         at, key = where(name), where(name).message(name)
-        state = msgspec.msgpack.decode(await self.client.hget(key, "s"))
-        lane = (await self.client.hget(key, "l")).decode()
-        _shift(state, int(seconds * 1000))
-        await self.client.hset(key, mapping={"s": msgspec.msgpack.encode(state)})
-        await self.client.hincrby(key, "v", 1)
-        await self.client.zadd(at.agenda(lane), {f"m:{name}": 1})
+        while True:
+            async with self.client.pipeline(transaction=True) as pipe:
+                await pipe.watch(key)
+                state, lane = await pipe.hmget(key, "s", "l")
+                record = msgspec.msgpack.decode(state)
+                _shift(record, int(seconds * 1000))
+                pipe.multi()
+                pipe.hset(key, mapping={"s": msgspec.msgpack.encode(record)})
+                pipe.hincrby(key, "v", 1)
+                pipe.zadd(at.agenda(lane.decode()), {f"m:{name}": 1})
+                with contextlib.suppress(WatchError):
+                    await pipe.execute()
+                    return
 
     async def nudge(self, message: Message | str) -> None:
         """Wake a message now, as its agenda would later."""
@@ -217,7 +144,8 @@ class Core:
     async def hears(self, sender: str, text: str, *, mode: Mode = "live", **more: Any) -> str:
         """A person writes, and the worker has worked it off; its outcome."""
         fields: dict[str, Any] = {"id": secrets.token_hex(8), "channel": "sms", "sender": sender, "text": text}
-        inbound = Inbound(**{**fields, "at": self.gateway.clock.now(), **more})
+        fields |= {"at": self.gateway.clock.now(), **more}
+        inbound = Inbound(**fields)
         assert await self.gateway.inbox.note(mode, inbound) == "ok"
         items = await self.items(sender)
         newest = max(items, key=lambda item: items[item][0])
@@ -268,6 +196,11 @@ class Core:
         self._running.clear()
 
 
+def _asked(customer: str, category: str, more: Mapping[str, Any]) -> NewMessage:
+    fields: dict[str, Any] = {"content": {"text": "News."}, **more}
+    return NewMessage(customer=customer, category=category, **fields)
+
+
 def where(message: str) -> Partition:
     """The partition of a message."""
     place = place_of(message)
@@ -281,7 +214,10 @@ def _shift(state: dict[str, Any], by: int) -> None:
             state[name] -= by
     state["turns"] = {channel: at - by for channel, at in state.get("turns", {}).items()}
     held = state.get("held")
-    for place, names in ((held, ("since", "until")), *((a, ("lease_until", "asked_at")) for a in state.get("attempts", []))):
+    for place, names in (
+        (held, ("since", "until")),
+        *((a, ("lease_until", "asked_at")) for a in state.get("attempts", [])),
+    ):
         for name in names:
             if place and place.get(name):
                 place[name] -= by
@@ -299,8 +235,8 @@ async def until(
     end = loop.time() + seconds
     while True:
         found: Any = condition()
-        if isinstance(found, Awaitable):
-            found = await found
+        if inspect.isawaitable(found):
+            found = await cast("Awaitable[T]", found)
         if found:
             return found
         assert loop.time() < end, f"not within {seconds} s: {seen()}"

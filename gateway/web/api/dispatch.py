@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Sequence
 from types import UnionType
-from typing import Any, Final, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 from aiohttp import web
@@ -43,17 +43,33 @@ def handler_of(operation: Operation, gateway: Gateway, auth: Auth) -> Handler:
             require_live(key)
         query = read_query(request, operation.query)
         tree = await _tree(request, operation)
-        body: Any = None
-        if operation.body is not None and not isinstance(operation.body, Raw):
-            body = convert(tree, operation.body)
         seed = gateway.idempotency.unkeyed()
-        call = Call[Any, Any](request, gateway, key, query, body, tree, seed)
+        call = Call[Any, Any](request, gateway, key, query, None, tree, seed)
+        if operation.body is not None and not isinstance(operation.body, Raw):
+            call.body = await _body(operation, call)
         once = idempotency_key(request) if operation.creates else None
         if once is not None and not getattr(query, "dry_run", False):
             return await _once(operation, call, once)
         return answered(await operation.handler(call))
 
     return handle
+
+
+async def _body(operation: Operation, call: Call[Any, Any]) -> Any:
+    """The typed body. Where fields have the wrong type, the others are checked all the same, to name all at once."""
+    try:
+        return convert(call.tree, operation.body)
+    except Problem as bad:
+        if operation.check is None or type(call.tree) is not dict:
+            raise
+        given = cast("dict[str, Any]", call.tree)
+        spoilt = {error.pointer.split("/")[1] for error in bad.errors}
+        call.tree = {name: value for name, value in given.items() if name not in spoilt}
+        if collect(call.tree, operation.body):
+            raise
+        call.body = convert(call.tree, operation.body)
+        more = [fault for fault in await operation.check(call) if fault[0].split("/")[1] not in spoilt]
+        raise invalid([*((error.pointer, error.detail) for error in bad.errors), *more]) from None
 
 
 async def _tree(request: web.Request, operation: Operation) -> Any:

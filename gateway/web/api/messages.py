@@ -15,7 +15,7 @@ from gateway.message import Message, RouteStep, State, Status
 from gateway.store.ids import place_of
 from gateway.store.listing import Filter
 from gateway.web.api.ids import CustomerId, own_message
-from gateway.web.api.message_request import new_message, reach_given
+from gateway.web.api.message_request import Faults, new_message, reach_given
 from gateway.web.api.message_view import view
 from gateway.web.api.types import AcknowledgeIn, BatchIn, MessageIn, RetryIn, internal
 from gateway.web.api.types_out import BatchOut, BatchResult, MessageList, MessageOut
@@ -46,18 +46,29 @@ def _origin(call: Call[Any, Any]) -> Origin:
     return Origin(call.seed.seed, call.seed.at)
 
 
-def _checked(asked: MessageIn, tree: dict[str, Any], now: int) -> NewMessage:
-    message, faults = new_message(asked, tree, now)
-    if faults:
-        raise Rejected(faults)
-    return message
+async def check(call: Call[MessageIn, SendQuery]) -> Faults:
+    """Everything that is wrong with a message beyond its types."""
+    message, faults = new_message(call.body, call.tree, call.gateway.clock.now())
+    return await _with_more(call, message, faults)
+
+
+async def _with_more(call: Call[Any, Any], message: NewMessage, faults: Faults) -> Faults:
+    """The faults, and what the intake would say of the rest."""
+    try:
+        await call.gateway.intake.preview(call.key.mode, message)
+    except Rejected as rejected:
+        known = {pointer.split("/")[1] for pointer, _ in faults}
+        return [*faults, *(fault for fault in rejected.problems if fault[0].split("/")[1] not in known)]
+    return faults
 
 
 async def send(call: Call[MessageIn, SendQuery]) -> Answer:
     """Accept one message, or show what would become of it."""
     intake, clock = call.gateway.intake, call.gateway.clock
     try:
-        message = _checked(call.body, call.tree, clock.now())
+        message, faults = new_message(call.body, call.tree, clock.now())
+        if faults:
+            raise invalid(await _with_more(call, message, faults))
         if call.query.dry_run:
             found, route = await intake.preview(call.key.mode, message)
             return Answer(body=view(found, route, clock.now(), unmasked=False))
@@ -77,11 +88,10 @@ async def send_batch(call: Call[BatchIn, NoQuery]) -> Answer:
 
 def _one(tree: Any, now: int) -> NewMessage | Rejected:
     try:
-        return _checked(convert(tree, MessageIn), cast("dict[str, Any]", tree), now)
+        message, faults = new_message(convert(tree, MessageIn), cast("dict[str, Any]", tree), now)
     except Problem as problem:
         return Rejected([(error.pointer, error.detail) for error in problem.errors])
-    except Rejected as rejected:
-        return rejected
+    return Rejected(faults) if faults else message
 
 
 def _result(one: Message | Rejected) -> BatchResult:
@@ -188,6 +198,7 @@ OPERATIONS: Final = (
         tag="Messages",
         scope="send",
         handler=send,
+        check=check,
         summary="Send one message",
         query=SendQuery,
         body=MessageIn,
