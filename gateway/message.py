@@ -202,6 +202,7 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     template: str | None = None
     template_version: int | None = None
     thread: str | None = None
+    order: int = 0
     reference: str | None = None
     metadata: dict[str, Any] = {}
     addresses: tuple[tuple[str, str], ...] | None = None

@@ -127,6 +127,8 @@ def final_verdict(message: Message) -> Verdict:
     bounced = (
         closing.state == "reached" and not closing.proven and relied_on is not None and relied_on.status == "failed"
     )
+    if closing.state == "reached" and relied_on is not None and not bounced:
+        return msgspec.structs.replace(closing, level=level_of(relied_on) or closing.level)
     if closing.state != "unreached" and not bounced:
         return closing
     proved = proof(message)

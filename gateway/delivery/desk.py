@@ -73,6 +73,8 @@ class Desk:
         found = await self.customers.load(loaded.message.customer)
         customer, version = found if found is not None else (Customer(id=loaded.message.customer), 0)
         message = loaded.message
+        if found is None:
+            message.addresses = ()
         uses: tuple[int, ...] = ()
         if not message.attempts and not message.done:
             uses = await self.messages.cap_uses(message, self.category(message))

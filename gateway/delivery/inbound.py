@@ -160,14 +160,20 @@ class Inbox:
             ids = list(dict.fromkeys(message_id for chain in chains for message_id in chain))
         else:
             return False
+        return await self._gave(inbound, ids, late=False) or await self._gave(inbound, ids, late=True)
+
+    async def _gave(self, inbound: Inbound, ids: list[str], *, late: bool) -> bool:
+        """Give the words to the first question they fit: of those still open, or of those that have closed."""
+        at = inbound.at or self._clock.now()
         for message_id in ids:
             loaded = await self._desk.messages.load(message_id)
             prompt = loaded.message.prompt if loaded is not None else None
-            if prompt is None:
+            if loaded is None or prompt is None or closed(loaded.message, prompt, at) is not late:
                 continue
+            if late and prompt.kind == "text":
+                continue  # any words fit it: those of a new conversation too
             value = read_key(prompt, inbound.text) if inbound.kind == "key" else read_answer(prompt, inbound.text)
             if value is not None:
-                at = inbound.at or self._clock.now()
                 answer = Answer(value=value, text=inbound.text, channel=inbound.channel, at=at)
                 # An attempt's id means something within its own message alone.
                 await self.answer(message_id, answer, inbound.attempt if message_id == inbound.message else None)
@@ -195,8 +201,13 @@ class Inbox:
         return case.message if case is not None else None
 
 
+def closed(message: Message, prompt: Prompt, at: int) -> bool:
+    """Whether a question had closed at that time (ms)."""
+    return at > message.due_at + prompt.closes_in * 1000
+
+
 def _record(message: Message, prompt: Prompt, given: Answer, attempt_id: str | None) -> None:
-    answer = msgspec.structs.replace(given, late=given.at > message.due_at + prompt.closes_in * 1000)
+    answer = msgspec.structs.replace(given, late=closed(message, prompt, given.at))
     known = [message.answer, *message.later_answers]
     if answer not in known:
         if message.answer is None:

@@ -22,7 +22,7 @@ def ended(view: View, deadline: int, now: int) -> Verdict | None:
             attempt=proved.id,
             level=level_of(proved),
             at=proved_at(proved, message.reach.until),
-            text=f"Reached by {proved.channel}: {level_of(proved)}.",
+            text=f"Reached by {proved.channel}.",
         )
     if message.acknowledged_at is not None:
         return acknowledged_verdict(message, late=False)

@@ -22,6 +22,8 @@ from gateway.store.pipe import scored
 from gateway.store.scripts import Change, Outcome, Scripts, Taken
 
 DAY_MS: Final = 86_400_000
+LATE_ANSWERS_MS: Final = 30 * DAY_MS
+"""How long after closing a question still knows its answers, which are late then."""
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Message)
 
@@ -100,7 +102,16 @@ class Messages:
         index = [f"+{at.index(message.mode, 'all')}", f"+{at.index(message.mode, 'customer', message.customer)}"]
         if message.reference is not None:
             index.append(f"+{at.index(message.mode, 'reference', message.reference)}")
-        change = self._change(at, Before(), message, following, claims=claims, event="message.accepted", index=index)
+        change = self._change(
+            at,
+            Before(),
+            message,
+            following,
+            claims=claims,
+            joins=not (claims or message.done),
+            event="message.accepted",
+            index=index,
+        )
         lives = max(0, following.deadline - self._clock.now()) + self._keep_body
         change = msgspec.structs.replace(
             change, keep_body=lives, counters=[*change.counters, f"accepted:{message.category}"]
@@ -125,7 +136,7 @@ class Messages:
         attempt = message.attempts[-1]
         change = self._change(at, before, message, following, claims=False)
         cap = category.cap
-        opens = None if message.prompt is None else message.due_at + message.prompt.closes_in * 1000
+        opens = None if message.prompt is None else message.due_at + message.prompt.closes_in * 1000 + LATE_ANSWERS_MS
         return await self._scripts.begin(
             at,
             message.id,
@@ -168,6 +179,7 @@ class Messages:
         following: Next,
         *,
         claims: bool,
+        joins: bool = False,
         event: str = "",
         index: list[str] | None = None,
     ) -> Change:
@@ -191,7 +203,8 @@ class Messages:
             counters=counters,
             index=ops,
             thread=at.thread(message.mode, message.customer, message.thread) if message.thread else None,
-            order=message.created_at * 1000 if claims and message.thread else None,
+            order=message.order if message.thread and (claims or joins) else None,
+            joins=joins,
             done=message.done,
             keep_record=self._keep_record,
             keep_body=self._keep_body,

@@ -39,7 +39,10 @@ Places = Mapping[str, int | None]
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that changes together with a message's state. Times in ms."""
+    """Everything that changes together with a message's state. Times in ms.
+
+    `order`: its place in its thread, None where it takes none; `joins`: it isn't due yet, so it takes nobody's place.
+    """
 
     state: bytes
     lane: Lane
@@ -50,6 +53,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     index: Sequence[str] = ()
     thread: str | None = None
     order: int | None = None
+    joins: bool = False
     done: bool = False
     keep_record: int = 0
     keep_body: int = 0
@@ -117,7 +121,7 @@ class Scripts:
             change.event,
             " ".join(change.counters),
             " ".join(change.index),
-            _text(change.order),
+            _place(change),
             "1" if change.done else "",
             change.keep_record,
             change.keep_body,
@@ -141,7 +145,7 @@ class Scripts:
             change.event,
             " ".join(change.counters),
             " ".join(change.index),
-            _text(change.order),
+            _place(change),
             "1" if change.done else "",
             change.keep_record,
             change.keep_body,
@@ -256,6 +260,11 @@ class Scripts:
 
 def _text(value: int | None) -> str | int:
     return "" if value is None else value
+
+
+def _place(change: Change) -> str | int:
+    """A message's place in its thread: it only joins while it isn't due."""
+    return f"join:{change.order}" if change.joins and change.order is not None else _text(change.order)
 
 
 def _bell(at: Partition, change: Change) -> str:

@@ -146,9 +146,9 @@ class Twilio:
     async def _account(self, request: web.Request) -> web.Response:
         return web.json_response({"sid": ACCOUNT, "status": "active", "type": "Full", "friendly_name": "made up"})
 
-    async def text(self, to: str, count: int = 1) -> Handed:
+    async def text(self, to: str, count: int = 1, *, seconds: float = 30.0) -> Handed:
         """The so-manieth text to a number, once it is there."""
-        return (await eventually(lambda: self._to(self.texts, to, count)))[count - 1]
+        return (await eventually(lambda: self._to(self.texts, to, count), seconds, "no such text"))[count - 1]
 
     async def call(self, to: str, count: int = 1) -> Handed:
         """The so-manieth call to a number, once it is there."""

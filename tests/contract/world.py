@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -29,6 +30,11 @@ ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
 ALL = "send,customers,read,operate,admin"
 _numbers = itertools.count(random.randrange(10_000, 80_000) * 10)
+
+
+def in_time(**ahead: float) -> str:
+    """So much from now, as RFC 3339."""
+    return (datetime.now(UTC) + timedelta(**ahead)).isoformat()
 
 
 def fresh(prefix: str = "+30694") -> str:

@@ -91,7 +91,7 @@ async def test_a_newer_message_of_the_thread_marks_and_wakes_the_older(redis_cli
             "in the agenda of its own lane"
         )
     assert "sup" not in await record(redis_client, "m3")
-    assert await redis_client.zrange(THREAD, 0, -1) == [b"m3"]
+    assert await redis_client.zrange(THREAD, 0, -1) == [b"*", b"m3"]
 
 
 async def test_an_older_message_that_comes_later_is_born_superseded(redis_client: Any, scripts: Scripts) -> None:
@@ -109,7 +109,7 @@ async def test_of_two_in_the_same_moment_one_remains(redis_client: Any, scripts:
     await accept(scripts, "m2", thread=THREAD, order=5)
     superseded = ["sup" in await record(redis_client, name) for name in ("m1", "m2")]
     assert sorted(superseded) == [False, True]
-    assert await redis_client.zcard(THREAD) == 1
+    assert await redis_client.zcard(THREAD) == 2, "the one, and the mark of the newest"
 
 
 async def test_who_claims_nothing_supersedes_nobody(redis_client: Any, scripts: Scripts) -> None:
@@ -117,7 +117,7 @@ async def test_who_claims_nothing_supersedes_nobody(redis_client: Any, scripts: 
     await accept(scripts, "m1", thread=THREAD, order=1)
     await accept(scripts, "m2", thread=THREAD, order=None, done=True, wake=None)
     assert "sup" not in await record(redis_client, "m1")
-    assert await redis_client.zrange(THREAD, 0, -1) == [b"m1"]
+    assert await redis_client.zrange(THREAD, 0, -1) == [b"*", b"m1"]
 
 
 async def test_what_is_done_is_not_superseded(redis_client: Any, scripts: Scripts) -> None:
@@ -135,7 +135,7 @@ async def test_a_message_of_the_thread_that_is_gone_harms_nothing(redis_client: 
     await accept(scripts, "m2", thread=THREAD, order=2)
     assert await redis_client.exists(AT.message("m1")) == 0
     assert await redis_client.zscore(AT.agenda("critical"), "m:m1") is None
-    assert await redis_client.zrange(THREAD, 0, -1) == [b"m2"]
+    assert await redis_client.zrange(THREAD, 0, -1) == [b"*", b"m2"]
 
 
 async def test_a_scheduled_message_claims_when_it_falls_due(redis_client: Any, scripts: Scripts) -> None:
@@ -143,6 +143,20 @@ async def test_a_scheduled_message_claims_when_it_falls_due(redis_client: Any, s
     await accept(scripts, "m2", thread=THREAD, order=None)
     told = await scripts.commit(AT, "m2", 1, change(thread=THREAD, order=2), MINUTE)
     assert told == ("ok", 2)
+    assert (await record(redis_client, "m1"))["sup"] == "m2"
+
+
+async def test_an_older_message_that_is_not_due_yet_is_superseded_too(redis_client: Any, scripts: Scripts) -> None:
+    await accept(scripts, "m1", thread=THREAD, order=1, joins=True)
+    await accept(scripts, "m2", thread=THREAD, order=2)
+    assert (await record(redis_client, "m1"))["sup"] == "m2"
+
+
+async def test_a_newer_message_that_is_not_due_yet_takes_nobodys_place(redis_client: Any, scripts: Scripts) -> None:
+    await accept(scripts, "m2", thread=THREAD, order=2, joins=True)
+    await accept(scripts, "m1", thread=THREAD, order=1)
+    assert "sup" not in await record(redis_client, "m1")
+    assert await scripts.commit(AT, "m2", 1, change(thread=THREAD, order=2), MINUTE) == ("ok", 2)
     assert (await record(redis_client, "m1"))["sup"] == "m2"
 
 

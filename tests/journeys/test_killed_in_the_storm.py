@@ -106,6 +106,7 @@ async def _accepted(served: Served) -> tuple[list[str], str]:
     async with aiohttp.ClientSession() as http:
         answer = await ask(http, served.url, key, "POST", "/v1/messages/batch", {"messages": rows})
     assert answer.status == 202, answer
+    assert all("id" in one for one in answer.body["results"]), answer
     return [one["id"] for one in answer.body["results"]], key
 
 
@@ -129,6 +130,7 @@ async def _one_more(served: Served, key: str) -> dict[str, Any]:
     async with aiohttp.ClientSession() as http:
         body = {"customer": "home-1", "category": "outage", "content": {"text": "The power is back."}, "reach": REACH}
         sent = await ask(http, served.url, key, "POST", "/v1/messages", body)
+        assert sent.status == 202, (sent, served.log()[-2000:])
         [told] = await asyncio.wait_for(_all_ended(served, key, [sent.body["id"]]), 60)
     assert told["verdict"]["state"] == "reached", told
     return told

@@ -19,6 +19,7 @@ redis.call('HSET', KEYS[1], 's', ARGV[4])
 redis.call('HDEL', KEYS[1], 't')
 if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HSET', KEYS[2], 'w:' .. ARGV[9], now) end
 if ARGV[8] ~= '' then
+  redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', now - 5184000000)
   redis.call('ZADD', KEYS[7], now, ARGV[1])
   -- A question may have closed before it was put: held for the night, say.
   local left = math.max(tonumber(ARGV[8]) - now, 60000)

@@ -28,25 +28,36 @@ local function index(member, agenda, wake, from, scores, bell)
   if ring and bell ~= '' then redis.call('PUBLISH', 'gw:bell', bell) end
 end
 
--- The newest of a thread marks every older one that is not done, and wakes it. Returns the id that is newer than
--- this one, if there is one. Of two with the same order the one that comes later is the newer.
-local function claim(prefix, thread, id, order)
-  local newest = redis.call('ZREVRANGE', thread, 0, 0, 'WITHSCORES')
-  if newest[1] and tonumber(newest[2]) > tonumber(order) then return newest[1] end
-  redis.call('ZREM', thread, id)
-  local older = redis.call('ZRANGEBYSCORE', thread, '-inf', order)
+-- A message takes its place in its thread. `place`: "join:<order>" before it is due, "<order>" when it falls due; then it
+-- marks every older one that is not done, due or not, and wakes it. The member '*' stands at the order of the newest that
+-- has fallen due. Returns the id that is newer than this one, if there is one.
+local function claim(prefix, thread, id, place)
+  local joins = string.match(place, '^join:(.+)$')
+  local order = joins or place
   redis.call('ZADD', thread, order, id)
   redis.call('PEXPIRE', thread, 7776000000)
-  for _, other in ipairs(older) do
-    local record = prefix .. 'm:' .. other
-    local facts = redis.call('HMGET', record, 'l', 'd')
-    if facts[1] and not facts[2] then
-      redis.call('HSETNX', record, 'sup', id)
-      redis.call('HINCRBY', record, 'v', 1)
-      redis.call('ZADD', prefix .. 'agenda:' .. facts[1], now_ms(), 'm:' .. other)
+  if joins then return nil end
+  local newest = redis.call('ZSCORE', thread, '*')
+  if newest and tonumber(newest) > tonumber(order) then
+    redis.call('ZREM', thread, id)
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', thread, newest, newest)) do
+      if member ~= '*' then return member end
     end
-    redis.call('ZREM', thread, other)
+    return nil
   end
+  for _, other in ipairs(redis.call('ZRANGEBYSCORE', thread, '-inf', order)) do
+    if other ~= '*' and other ~= id then
+      local record = prefix .. 'm:' .. other
+      local facts = redis.call('HMGET', record, 'l', 'd')
+      if facts[1] and not facts[2] then
+        redis.call('HSETNX', record, 'sup', id)
+        redis.call('HINCRBY', record, 'v', 1)
+        redis.call('ZADD', prefix .. 'agenda:' .. facts[1], now_ms(), 'm:' .. other)
+      end
+      redis.call('ZREM', thread, other)
+    end
+  end
+  redis.call('ZADD', thread, order, '*')
   return nil
 end
 

@@ -60,7 +60,7 @@ async def _body(operation: Operation, call: Call[Any, Any]) -> Any:
     try:
         return convert(call.tree, operation.body)
     except Problem as bad:
-        if operation.check is None or type(call.tree) is not dict:
+        if operation.check is None or not _is_object(call.tree):
             raise
         given = cast("dict[str, Any]", call.tree)
         spoilt = {error.pointer.split("/")[1] for error in bad.errors}
@@ -70,6 +70,10 @@ async def _body(operation: Operation, call: Call[Any, Any]) -> Any:
         call.body = convert(call.tree, operation.body)
         more = [fault for fault in await operation.check(call) if fault[0].split("/")[1] not in spoilt]
         raise invalid([*((error.pointer, error.detail) for error in bad.errors), *more]) from None
+
+
+def _is_object(tree: object) -> bool:
+    return isinstance(tree, dict)
 
 
 async def _tree(request: web.Request, operation: Operation) -> Any:
