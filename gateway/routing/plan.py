@@ -122,11 +122,18 @@ class Plan:
         state = self._state(current)
         if state.kind == "over" and not further and current.attempts[-1].status == "failed":
             state = self._state(current, last_chance=True)
-        if state.kind == "live":
-            self.wakes.append(state.at)
         if state.kind == "repeat":
             return self._repeat(current, state.at, passable=bool(further))
-        return state.kind == "live"
+        if state.kind == "over" or (further and self._lost_on_a_shut_channel(current)):
+            return False
+        self.wakes.append(state.at)
+        return True
+
+    def _lost_on_a_shut_channel(self, step: Step) -> bool:
+        """No answer came and the channel is down since: what must not wait for such channels doesn't wait for this one."""
+        state = self.view.channels.get(step.channel)
+        lost = step.attempts[-1].status == "unknown" and state is not None and state.shut is not None
+        return lost and self.view.category.channel_down == "next_now"
 
     def _repeat(self, step: Step, at: int, *, passable: bool) -> bool:
         """Stand in line once more for the same address; False when its channel is shut and others should go first."""

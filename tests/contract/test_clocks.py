@@ -70,6 +70,15 @@ async def test_quiet_hours_hold_a_service_message_and_move_its_deadline(w: World
     assert w.twilio.count(person.number) == 0
 
 
+async def test_time_held_for_quiet_hours_is_not_counted(w: World) -> None:
+    zone = "Europe/Athens"
+    person = await w.person("sms", time_zone=zone, preferences={"quiet_hours": quiet_now(zone)})
+    message = await w.send(person, category="service", reach={"within": 1, "step": 1})
+    over = datetime.now(UTC) + timedelta(seconds=3)
+    now = await w.when(message, lambda one: datetime.now(UTC) > over or one["status"] == "done")
+    assert (now["status"], now["verdict"]["state"]) == ("held", "pending")
+
+
 async def test_the_zone_comes_from_the_number_when_the_customer_has_none(w: World) -> None:
     person = await w.person("sms", preferences={"quiet_hours": quiet_now("Europe/Athens")})
     await w.when(await w.send(person, category="service"), lambda one: one["status"] == "held")

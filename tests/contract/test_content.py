@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.contract.wire import path_of
-from tests.contract.world import World, fresh
+from tests.contract.world import World, fresh, in_time
 
 LONG = {"step": 600, "within": 900}
 
@@ -121,9 +121,7 @@ async def test_templates_are_stored_versioned_and_pinned(w: World) -> None:
     assert made.status == 201
     assert made.body["id"] == name
     person = await w.person("sms", locale="en")
-    data = {"name": "Ana", "day": "2026-12-01"}
-    from tests.contract.world import in_time
-
+    data = {"name": "Ana", "day": "2026-12-01", "again": False}
     message = await w.send(person, template=name, data=data, send_at=in_time(seconds=2))
     assert message["template"] == {"id": name, "version": made.body["version"]}
     changed: Any = {"locales": {"en": {"text": "Changed {{ name }}", "sms": "Changed {{ name }}"}}}
@@ -173,7 +171,7 @@ async def test_a_loop_is_bounded(w: World) -> None:
 async def test_preview_shows_every_channel_with_segments(w: World) -> None:
     name = f"t{fresh()[1:]}"
     await w.api("PUT", f"/v1/templates/{name}", TEMPLATE)
-    given = {"data": {"name": "Ana", "day": "2026-12-01"}, "locale": "el"}
+    given = {"data": {"name": "Ana", "day": "2026-12-01", "again": False}, "locale": "el"}
     answer = await w.api("POST", f"/v1/templates/{name}/preview", given)
     assert answer.status == 200
     channels = answer.body["channels"]

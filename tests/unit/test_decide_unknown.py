@@ -184,3 +184,10 @@ def test_a_lost_answer_is_waited_for_to_the_deadline_when_nothing_else_is_left(c
     message = note(category, within=2000)
     world = World(person("sms"), message, {"sms": lost()}).run()
     assert (world.verdict.state, world.verdict.code, world.done_at) == ("unreached", "outcome_unknown", 2000)
+
+
+@pytest.mark.parametrize("category", TRY_AGAIN)
+def test_a_lost_answer_on_a_channel_that_is_down_since_does_not_keep_a_critical_message(category: str) -> None:
+    world = World(person("sms", "email"), note(category), {"sms": lost()}, shut={"sms": Shut(6)}).run(20)
+    assert world.began[-1][0] == "email"
+    assert world.began[-1][1] < 20

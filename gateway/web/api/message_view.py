@@ -60,7 +60,7 @@ def view(message: Message, route: Sequence[RouteStep], now: int, *, unmasked: bo
         status=message.status,
         held=None if held is None else HeldOut(wire_time(held.until), held.code, held.text),
         due_at=wire_time(message.due_at),
-        deadline=wire_time(deadline_of(message, now)),
+        deadline=wire_time(deadline_of(message, max(now, held.until) if held is not None else now)),
         verdict=_verdict(message.verdict),
         route=tuple(StepOut(s.channel, show(s.channel, s.address), s.after, _why(s.why)) for s in route),
         skipped=tuple(_skipped(one, show) for one in message.skipped),
