@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 import structlog
@@ -15,11 +15,9 @@ from gateway.delivery.worker import Worker
 from gateway.sandbox.app import Sandbox
 from gateway.sandbox_link import sandbox_config
 from gateway.settings import local_url, with_sandbox
-from gateway.settings_types import Settings
+from gateway.settings_types import ROLES, Role, Settings
 from gateway.web.server import build_callbacks_app, build_console_app, build_public_app, runner
 
-Role = Literal["api", "worker", "callbacks", "console"]
-ROLES: Final[tuple[Role, ...]] = ("api", "worker", "callbacks", "console")
 GRACE_S: Final = 30.0
 
 log = structlog.get_logger()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 StartTls = Literal["required", "never", "offered"]
+Role = Literal["api", "worker", "callbacks", "console"]
+ROLES: Final[tuple[Role, ...]] = ("api", "worker", "callbacks", "console")
+"""What a process can be there for; by default all of it."""
 
 
 class Secret(str):

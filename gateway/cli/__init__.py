@@ -1,4 +1,7 @@
-"""The commands: `gateway --help`. Each file holds one command or one family of them."""
+"""The commands: `gateway --help`. Each file holds one command or one family of them.
+
+They import what they work with when they run, so that help and mistakes in the command line are answered at once.
+"""
 
 from __future__ import annotations
 

@@ -8,9 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gateway.cli.common import err, fail, log_to_stderr, out
 
@@ -27,11 +25,14 @@ def bench(
         fail("the benchmarks are not installed with the package.", "Run `make bench` in the work tree.")
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
+    import msgspec
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     # The benchmarks import the gateway, not the other way round; only this command knows them.
-    from benchmarks.plan import DEFAULT, QUICK, STEPS_BESIDE, STEPS_OF_A_ROUND  # noqa: PLC0415
-    from benchmarks.process import BenchError  # noqa: PLC0415
-    from benchmarks.report import table  # noqa: PLC0415
-    from benchmarks.run import run  # noqa: PLC0415
+    from benchmarks.plan import DEFAULT, QUICK, STEPS_BESIDE, STEPS_OF_A_ROUND
+    from benchmarks.process import BenchError
+    from benchmarks.report import table
+    from benchmarks.run import run
 
     log_to_stderr(level=logging.WARNING, json=False)
     scale = QUICK if quick else DEFAULT

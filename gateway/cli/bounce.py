@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from gateway.cli.common import opened, out, run, settings_for
-from gateway.delivery.returns import Returns
 
 
 def bounce(
@@ -17,6 +16,8 @@ def bounce(
     ] = None,
 ) -> None:
     """Take in one returned mail from standard input and say what it was."""
+    from gateway.delivery.returns import Returns
+
     raw = sys.stdin.buffer.read()
 
     async def work() -> str:

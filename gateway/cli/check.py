@@ -7,25 +7,23 @@ import contextlib
 import os
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
-from rich.table import Table
 
-from gateway.app import rules_of
-from gateway.channels.registry import names
-from gateway.check import Finding, faults_of, run_checks
 from gateway.cli.common import log_by_default, out
-from gateway.settings import load
-from gateway.settings_types import BadSettings
-from gateway.store.embedded import DataDirInUseError, EmbeddedRedisError, NoServerError, embedded
+
+if TYPE_CHECKING:
+    from gateway.check import Finding
 
 _STYLE = {"ok": "green", "warn": "yellow", "fault": "bold red"}
 
 
 def check(*, json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
     """Check settings, Redis, provider credentials and the public address. Ends with status 1 on any fault."""
+    import msgspec
+    from rich.table import Table
+
     log_by_default()
     found = asyncio.run(_findings())
     if json:
@@ -41,6 +39,13 @@ def check(*, json: Annotated[bool, typer.Option("--json", help="Print JSON for p
 
 
 async def _findings() -> list[Finding]:
+    from gateway.app import rules_of
+    from gateway.channels.registry import names
+    from gateway.check import faults_of, run_checks
+    from gateway.settings import load
+    from gateway.settings_types import BadSettings
+    from gateway.store.embedded import DataDirInUseError, EmbeddedRedisError, NoServerError, embedded
+
     try:
         settings = load(os.environ, Path.cwd(), command="check", plugins=names())
         rules_of(settings)

@@ -9,19 +9,14 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Coroutine
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-import structlog
 import typer
-from redis.exceptions import RedisError
 from rich.console import Console
 
-from gateway.app import Gateway
-from gateway.channels.registry import names
-from gateway.settings import load
-from gateway.settings_types import BadSettings, Settings
-from gateway.store.embedded import DataDirInUseError, EmbeddedRedisError, NoServerError, embedded
-from gateway.store.pipe import StoreUnavailable
+if TYPE_CHECKING:
+    from gateway.app import Gateway
+    from gateway.settings_types import Settings
 
 T = TypeVar("T")
 out = Console()
@@ -38,6 +33,10 @@ def fail(text: str, *more: str) -> NoReturn:
 
 def settings_for(command: str) -> Settings:
     """The settings of this machine; ends the command with one line per fault."""
+    from gateway.channels.registry import names
+    from gateway.settings import load
+    from gateway.settings_types import BadSettings
+
     log_by_default()
     try:
         return load(os.environ, Path.cwd(), command=command, plugins=names())
@@ -47,6 +46,8 @@ def settings_for(command: str) -> Settings:
 
 def log_to_stderr(*, level: int, json: bool) -> None:
     """Logs from `level` on go to standard error, so that standard output stays a command's own."""
+    import structlog
+
     logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's, which would name addresses
     # Tracebacks without local variables: those hold addresses and words.
     console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
@@ -66,16 +67,24 @@ def log_to_stderr(*, level: int, json: bool) -> None:
 
 def log_by_default() -> None:
     """What every command does unless it has set up a log of its own: standard output is for its result alone."""
+    import structlog
+
     if not structlog.is_configured():
         log_to_stderr(level=logging.WARNING, json=False)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's work; what a person can mend is said in one line."""
+    from redis.exceptions import RedisError
+
+    from gateway.settings_types import BadSettings
+    from gateway.store.embedded import DataDirInUseError, EmbeddedRedisError, NoServerError
+    from gateway.store.pipe import StoreUnavailable
+
     try:
         if sys.platform == "win32":
             return asyncio.run(work)
-        import uvloop  # noqa: PLC0415 - there is none on Windows
+        import uvloop  # there is none on Windows
 
         return uvloop.run(work)
     except BadSettings as bad:
@@ -89,6 +98,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 @contextlib.asynccontextmanager
 async def opened(settings: Settings) -> AsyncGenerator[Gateway]:
     """A gateway to work with, beside a running one if there is one."""
+    from gateway.app import Gateway
+    from gateway.store.embedded import embedded
+
     async with contextlib.AsyncExitStack() as stack:
         url = settings.redis_url or await stack.enter_async_context(embedded(settings.data_dir))
         gateway = await Gateway.open(settings, url)

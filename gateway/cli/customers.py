@@ -7,15 +7,15 @@ import csv
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from gateway.app import Gateway
-from gateway.channels.registry import names
 from gateway.cli.common import err, fail, opened, out, run, settings_for
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
 
 app = typer.Typer(help="Import and export customers.", no_args_is_help=True)
 __all__ = ["app"]
@@ -27,6 +27,8 @@ def rows_of(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """Line number and row, read as they are asked for; a text is the reason why a line is no row. CSV: a column for each
     channel, and `id name locale time_zone`; every other column becomes an attribute.
     """
+    from gateway.channels.registry import names
+
     with path.open(encoding="utf-8-sig", newline="") as lines:
         if path.suffix.lower() == ".csv":
             reader, channels = csv.DictReader(lines), names()
@@ -68,6 +70,8 @@ def import_(
 
 
 async def _import(file: Path, target: Path) -> tuple[int, int]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
     kept = bad = 0
     columns = (
         SpinnerColumn(),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
-import msgspec
 import typer
-from rich.table import Table
 
 from gateway.cli.common import fail, opened, out, run, settings_for
-from gateway.store.api_keys import SCOPES, ApiKey, Scope
+
+if TYPE_CHECKING:
+    from gateway.store.api_keys import ApiKey, Scope
 
 app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -19,7 +19,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 @app.command("create")
 def create(
     name: Annotated[str, typer.Option(help="Who it is for, so that it can be told from others.")],
-    scopes: Annotated[str, typer.Option(help=f"Comma-separated: {', '.join(SCOPES)}.")],
+    scopes: Annotated[str, typer.Option(help="Comma-separated: send, read, customers, operate, admin.")],
     mode: Annotated[str, typer.Option(help="live, team (only TEAM_ADDRESSES) or test (nothing leaves).")] = "live",
     rate: Annotated[int | None, typer.Option(help="Requests a second at most.", min=1)] = None,
     expires: Annotated[str | None, typer.Option(help="A date (2027-01-31) or days from now (90d).")] = None,
@@ -27,6 +27,10 @@ def create(
     json: Json = False,
 ) -> None:
     """Make a key. This is the only time it is seen."""
+    import msgspec
+
+    from gateway.store.api_keys import SCOPES
+
     wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
     unknown = [scope for scope in wanted if scope not in SCOPES]
     if unknown or not wanted:
@@ -65,6 +69,8 @@ def _expiry(text: str | None) -> int | None:
 @app.command("list")
 def list_(*, json: Json = False) -> None:
     """Every key, without its secret."""
+    import msgspec
+    from rich.table import Table
 
     async def work() -> list[ApiKey]:
         async with opened(settings_for("keys")) as gateway:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
-from rich.table import Table
 
 from gateway.cli.common import opened, out, run, settings_for
-from gateway.store.morgue import Buried, Morgue
+
+if TYPE_CHECKING:
+    from gateway.store.morgue import Buried
 
 app = typer.Typer(help="List, retry or discard records that could not be worked off.", no_args_is_help=True)
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Which; without any, all of them.")]
@@ -18,6 +18,10 @@ Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Which;
 @app.command("list")
 def list_(*, json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
     """Every record in the morgue, with the reason."""
+    import msgspec
+    from rich.table import Table
+
+    from gateway.store.morgue import Morgue
 
     async def work() -> list[Buried]:
         async with opened(settings_for("morgue")) as gateway:
@@ -36,6 +40,7 @@ def list_(*, json: Annotated[bool, typer.Option("--json", help="Print JSON for p
 @app.command("retry")
 def retry(ids: Ids = None) -> None:
     """Put records back to work."""
+    from gateway.store.morgue import Morgue
 
     async def work() -> int:
         async with opened(settings_for("morgue")) as gateway:
@@ -47,6 +52,7 @@ def retry(ids: Ids = None) -> None:
 @app.command("discard")
 def discard(ids: Ids = None) -> None:
     """Delete records for good."""
+    from gateway.store.morgue import Morgue
 
     async def work() -> int:
         async with opened(settings_for("morgue")) as gateway:

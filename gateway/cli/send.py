@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
-from rich.live import Live
-from rich.table import Table
 
-from gateway.app import Gateway
 from gateway.cli.common import fail, opened, out, run, settings_for
-from gateway.delivery.intake import NewMessage, Rejected
-from gateway.message import Message
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from gateway.app import Gateway
+    from gateway.delivery.request import NewMessage
+    from gateway.message import Message
 
 LOOK_S = 0.2
 
@@ -33,6 +34,10 @@ def send(
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Send one message; with --wait, follow it until the verdict (status 0 only if it reached the customer)."""
+    import msgspec
+
+    from gateway.delivery.request import NewMessage
+
     try:
         values: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
     except (msgspec.DecodeError, msgspec.ValidationError) as bad:
@@ -55,6 +60,8 @@ def send(
 
 
 async def _send(new: NewMessage, *, wait: bool, live: bool) -> Message:
+    from gateway.delivery.request import Rejected
+
     async with opened(settings_for("send")) as gateway:
         # Only checked here: the running gateway knows its channels, so its worker decides.
         [made] = await gateway.intake.accept_many("live", [new], gateway.intake.origin())
@@ -64,6 +71,8 @@ async def _send(new: NewMessage, *, wait: bool, live: bool) -> Message:
 
 
 async def _follow(gateway: Gateway, message: Message, *, live: bool) -> Message:
+    from rich.live import Live
+
     with Live(story(message), console=out, refresh_per_second=8) if live else contextlib.nullcontext() as view:
         while not message.done:
             await asyncio.sleep(LOOK_S)
@@ -78,6 +87,8 @@ async def _follow(gateway: Gateway, message: Message, *, live: bool) -> Message:
 
 def story(message: Message) -> Table:
     """A message's route so far, for the terminal."""
+    from rich.table import Table
+
     table = Table("try", "channel", "status", "why", title=f"{message.id}: {message.status}", title_justify="left")
     for attempt in message.attempts:
         heard = attempt.engagement if attempt.engagement != "none" else attempt.status

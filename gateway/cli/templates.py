@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
-from rich.table import Table
 
 from gateway.cli.common import fail, out
-from gateway.content.check import check_folder
 
 app = typer.Typer(help="Check templates.", no_args_is_help=True)
 
@@ -27,6 +24,11 @@ def check(
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Compile every template in every locale: missing variables, SMS segments, missing locales."""
+    import msgspec
+    from rich.table import Table
+
+    from gateway.content.check import check_folder
+
     try:
         report = check_folder(folder)
     except OSError as unreadable:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.contract.waiting import eventually
 from tests.contract.wire import path_of
 from tests.contract.world import World, fresh, in_time
 
@@ -78,10 +79,15 @@ async def test_too_long_for_sms_skips_sms_and_cuts_nothing(w: World) -> None:
 
 
 async def test_no_wechat_template_outside_the_reply_window(w: World) -> None:
-    person = await w.person("wechat", "sms")
+    person = await w.person("wechat")
     body = await preview(w, person, {"text": "x"})
     assert {one["channel"]: one["why"]["code"] for one in body["skipped"]}["wechat"] in {"no_template", "no_window"}
     await w.wechat.writes(person.openid, "hello there")
+
+    async def open_now() -> bool:
+        return bool((await preview(w, person, {"text": "x"}))["route"])
+
+    await eventually(open_now, 10)
     message = await w.send(person, "Inside the window", reach=LONG)
     sent = await w.wechat.got(person.openid)
     assert sent["kind"] == "custom"

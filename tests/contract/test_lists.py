@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.contract.world import World, in_time
+from tests.contract.world import World, fresh, in_time
 
 
 async def ids(w: World, **query: Any) -> list[str]:
@@ -127,12 +127,29 @@ async def test_a_dry_run_refuses_what_a_real_one_would(w: World) -> None:
 
 async def test_a_one_off_recipient_and_a_customer_exclude_each_other(w: World) -> None:
     person = await w.person("sms")
-    recipient = {"addresses": [{"channel": "sms", "value": person.number}], "locale": "el", "time_zone": "Europe/Athens"}
+    recipient = {"addresses": [{"channel": "sms", "value": person.number}]}
+    given = {"category": "outage", "content": {"text": "x"}}
+    assert (await w.api("POST", "/v1/messages", {**given, "recipient": recipient, "customer": person.id})).status == 422
+    assert (await w.api("POST", "/v1/messages", given)).status == 422
+
+
+@pytest.mark.parametrize("stored", [False, True])
+async def test_a_recipients_own_locale_counts(w: World, *, stored: bool) -> None:
+    """Also where the address happens to be that of a customer, of whom the caller said nothing."""
+    number = (await w.person("sms")).number if stored else fresh()
+    recipient = {"addresses": [{"channel": "sms", "value": number}], "locale": "el", "time_zone": "Europe/Athens"}
     given = {"category": "outage", "content": {"text": {"en": "EN", "el": "EL"}}, "recipient": recipient}
-    assert (await w.api("POST", "/v1/messages", {**given, "customer": person.id})).status == 422
     answer = await w.api("POST", "/v1/messages", given)
     assert answer.status == 202
-    assert (await w.twilio.text(person.number)).form["Body"].startswith("EL")
+    assert (await w.twilio.text(number)).form["Body"].startswith("EL")
+
+
+async def test_a_recipient_is_written_to_at_the_given_addresses_alone(w: World) -> None:
+    person = await w.person("sms", "email", preferences={"channels": ["email", "sms"]})
+    recipient = {"addresses": [{"channel": "sms", "value": person.number}]}
+    given = {"category": "outage", "content": {"subject": "s", "text": "x"}, "recipient": recipient}
+    body = (await w.api("POST", "/v1/messages", given, dry_run="true")).body
+    assert [one["channel"] for one in body["route"]] == ["sms"]
 
 
 async def test_marketing_to_a_one_off_needs_its_consent(w: World) -> None:
@@ -141,6 +158,6 @@ async def test_marketing_to_a_one_off_needs_its_consent(w: World) -> None:
     recipient: dict[str, Any] = {"addresses": [{"channel": "email", "value": "x" + person.email}]}
     given = {"category": "marketing", "content": {"subject": "s", "text": "x"}}
     without = await w.api("POST", "/v1/messages", {**given, "recipient": recipient}, dry_run="true")
-    assert without.body["skipped"][0]["why"]["code"] == "no_consent"
+    assert {one["channel"]: one["why"]["code"] for one in without.body["skipped"]}["email"] == "no_consent"
     granted = await w.api("POST", "/v1/messages", {**given, "recipient": {**recipient, "consent": consent}}, dry_run="true")
     assert [one["channel"] for one in granted.body["route"]] == ["email"]

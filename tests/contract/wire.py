@@ -253,7 +253,7 @@ class WeChat:
         return web.json_response({"access_token": "token", "expires_in": 7200})
 
     async def _send(self, request: web.Request) -> web.Response:
-        body = await request.json(content_type=None)
+        body = await request.json()
         body["kind"], body["msgid"] = request.match_info["kind"], 3000000 + len(self.sent)
         self.sent.append(body)
         told = self.told[body["touser"]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import heapq
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count
 from typing import Any
 
 import msgspec
@@ -52,7 +51,7 @@ class World:
         self.watch: Callable[[World, Turn], None] = lambda _world, _turn: None
         self._told: dict[str, Fate] = {}
         self._inbox: list[tuple[int, int, Callable[[World], None]]] = []
-        self._number = count()
+        self._number = -1
         message.due_at = due_at(message, customer, rules)
 
     def __repr__(self) -> str:
@@ -96,9 +95,13 @@ class World:
                 found[channel] = ChannelState(traits=TRAITS[channel], waits=waits)
         return found
 
+    def _next_number(self) -> int:
+        self._number += 1
+        return self._number
+
     def at(self, seconds: float, change: Callable[[World], None]) -> World:
         """Something else happens then, and wakes the message."""
-        heapq.heappush(self._inbox, (T0 + int(seconds * 1000), next(self._number), change))
+        heapq.heappush(self._inbox, (T0 + int(seconds * 1000), self._next_number(), change))
         return self
 
     def run(self, until: float = NEVER) -> World:
