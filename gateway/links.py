@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
+import hmac
 import re
 from collections.abc import Callable
 from typing import Final
 
 from itsdangerous import BadSignature, Signer
-from itsdangerous.signer import HMACAlgorithm
+from itsdangerous.signer import SigningAlgorithm
 
 MESSAGE: Final = "message"
 ANSWER: Final = "answer"
@@ -35,11 +35,11 @@ class LapsedLink(BadLink):
     """The token was good once; its time is over."""
 
 
-class _Short(HMACAlgorithm):
+class _Short(SigningAlgorithm):
     """The first 16 bytes of the digest."""
 
     def get_signature(self, key: bytes, value: bytes) -> bytes:
-        return super().get_signature(key, value)[:16]
+        return hmac.digest(key, value, "sha256")[:16]
 
 
 class Links:
@@ -49,6 +49,7 @@ class Links:
         self._base = base.rstrip("/")
         self._keys = [key] if old_key is None else [old_key, key]
         self._clock = clock
+        self._signers: dict[str, Signer] = {}
 
     def sign(self, purpose: str, payload: str, expires_in: int) -> str:
         """A token for `payload` that holds for `purpose` during `expires_in` seconds; of `[A-Za-z0-9._~-]` only."""
@@ -82,13 +83,13 @@ class Links:
         return _unpacked(subject[1:]) if subject.startswith("~") else subject
 
     def _signer(self, purpose: str) -> Signer:
-        return Signer(
-            self._keys,
-            salt=f"gateway link {purpose}",
-            key_derivation="hmac",
-            digest_method=hashlib.sha256,
-            algorithm=_Short(hashlib.sha256),
-        )
+        """The purpose's signer; its keys, an HMAC of the purpose each, are derived once."""
+        if (known := self._signers.get(purpose)) is not None:
+            return known
+        salt = f"gateway link {purpose}".encode()
+        keys = [hmac.digest(key, salt, "sha256") for key in self._keys]
+        made = self._signers[purpose] = Signer(keys, key_derivation="none", algorithm=_Short())
+        return made
 
 
 def _base36(number: int) -> str:

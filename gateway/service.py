@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Final
 
 import msgspec
@@ -19,6 +20,8 @@ from gateway.settings_types import ROLES, Role, Settings
 from gateway.web.server import build_callbacks_app, build_console_app, build_public_app, runner
 
 GRACE_S: Final = 30.0
+GC_THRESHOLDS: Final = (20_000, 50, 50)
+"""Fewer collections than by default (700 or 2000, 10, 10): most of what a message leaves behind has no cycles."""
 
 log = structlog.get_logger()
 
@@ -69,6 +72,10 @@ class Service:
         except BaseException:
             await self.stop()
             raise
+        # What is there by now stays: the collector, which took a tenth of the time, need not go through it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
 
     async def _start(self) -> None:
         settings = self.settings
@@ -139,6 +146,7 @@ class Service:
             await serving.cleanup()
         if self._gateway is not None:
             await self._gateway.close()
+        gc.unfreeze()
         log.info("stopped")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 import phonenumbers
@@ -54,6 +55,7 @@ def clean(text: str) -> str:
     return _UNSENDABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " "))
 
 
+@lru_cache(maxsize=4096)
 def mask(channel: str, value: str) -> str:
     """An address that its owner recognises and a stranger can't use: `+30…4567`, `a…@example.com`, `oA…9xYz`."""
     if channel == "email" or "@" in value:

@@ -107,8 +107,8 @@ class Sms:
 
     def _sender(self, out: Outbound) -> dict[str, str]:
         """From by category and country where the settings name one, else the Messaging Service, else the number."""
-        table = self._senders.get(out.category, {})
-        named = [table.get(_country(out.to), ""), table.get("*", "")]
+        table = self._senders.get(out.category)
+        named = [table.get(_country(out.to), ""), table.get("*", "")] if table else []
         chosen = next((one for one in named if one and "@" not in one), None)
         if chosen is None and self._twilio.messaging_service_sid:
             return {"messaging_service_sid": self._twilio.messaging_service_sid}

@@ -49,6 +49,7 @@ class PooledClient(AsyncHttpClient):
         self._clock = deps.clock
         self._base = api_base.rstrip("/")
         self._limits = timeout
+        self._authorized: tuple[tuple[str, str] | None, str] = (None, "")
 
     async def request(
         self,
@@ -64,7 +65,7 @@ class PooledClient(AsyncHttpClient):
         """Send one request, once. Raises aiohttp's errors, and Unreadable for a success without a JSON object."""
         given = dict(headers or {})
         if auth is not None:
-            given["Authorization"] = "Basic " + base64.b64encode(":".join(auth).encode()).decode()
+            given["Authorization"] = self._authorization(auth)
         form = urlencode(data, doseq=True).encode() if data else None
         target = URL(self._target(uri, params), encoded=True)
         async with self._session.request(
@@ -75,6 +76,12 @@ class PooledClient(AsyncHttpClient):
         if 200 <= answer.status < 300 and method.upper() != "DELETE":
             _require_object(text)
         return Response(answer.status, text, answer.headers)
+
+    def _authorization(self, auth: tuple[str, str]) -> str:
+        # An account's credentials don't change, so the last header is the next one.
+        if self._authorized[0] != auth:
+            self._authorized = auth, "Basic " + base64.b64encode(":".join(auth).encode()).decode()
+        return self._authorized[1]
 
     def _target(self, uri: str, params: dict[str, object] | None) -> str:
         parts = urlsplit(uri)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.content import layout
-from gateway.content.links import Links, Unfit, answer_url
+from gateway.content.links import Pages, Unfit, answer_url
 from gateway.content.phrases import Phrases
 from gateway.content.sources import Source
 from gateway.content.words import Rendered
@@ -17,7 +17,7 @@ _MOST_BUTTONS: Final = 11
 
 
 def email(
-    texts: Source, words: Phrases, prompt: Prompt | None, question: str, links: Links, *, carries_unsubscribe: bool
+    texts: Source, words: Phrases, prompt: Prompt | None, question: str, links: Pages, *, carries_unsubscribe: bool
 ) -> Rendered | Unfit:
     """An e-mail of the texts. Without HTML of its own it gets the gateway's layout; without text, the subject and a link."""
     if prompt is not None and links.answer is None:
@@ -50,7 +50,7 @@ def _first_line(text: str) -> str:
     return line if len(line) <= _LONGEST_SUBJECT else f"{line[: _LONGEST_SUBJECT - 1].rstrip()}…"
 
 
-def _asked_text(prompt: Prompt | None, question: str, language: str, words: Phrases, links: Links) -> str:
+def _asked_text(prompt: Prompt | None, question: str, language: str, words: Phrases, links: Pages) -> str:
     if prompt is None or links.answer is None:
         return ""
     lines = [question] if question else []
@@ -68,7 +68,7 @@ def _asked_text(prompt: Prompt | None, question: str, language: str, words: Phra
     return "\n".join(lines)
 
 
-def _asked_html(prompt: Prompt | None, question: str, language: str, words: Phrases, links: Links) -> str:
+def _asked_html(prompt: Prompt | None, question: str, language: str, words: Phrases, links: Pages) -> str:
     if prompt is None or links.answer is None:
         return ""
     buttons = [(answer_url(links.answer, key), label) for key, label in key_map(prompt, language)]
@@ -89,7 +89,7 @@ def _scale(prompt: Prompt, words: Phrases) -> str:
     return words.page.scale.format(min=prompt.min, max=prompt.max)
 
 
-def _footer_links(words: Phrases, links: Links, *, carries_unsubscribe: bool) -> list[tuple[str, str]]:
+def _footer_links(words: Phrases, links: Pages, *, carries_unsubscribe: bool) -> list[tuple[str, str]]:
     shown = [(links.message, words.page.whole)]
     if links.preferences is not None:
         shown.append((links.preferences, words.page.preferences))
@@ -98,7 +98,7 @@ def _footer_links(words: Phrases, links: Links, *, carries_unsubscribe: bool) ->
     return shown
 
 
-def _footer_text(words: Phrases, links: Links, *, carries_unsubscribe: bool) -> str:
+def _footer_text(words: Phrases, links: Pages, *, carries_unsubscribe: bool) -> str:
     lines: list[str] = []
     if links.preferences is not None:
         lines.append(words.page.preferences_line.format(link=links.preferences))

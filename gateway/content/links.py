@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -10,8 +10,32 @@ import msgspec
 UnfitCode = Literal["too_long", "no_template", "no_voice", "cannot_prompt"]
 
 
+class Pages(Protocol):
+    """Where a message's own pages are; whoever makes the addresses may do so when they are asked for."""
+
+    @property
+    def message(self) -> str:
+        """The whole message (`/m/…`)."""
+        ...
+
+    @property
+    def answer(self) -> str | None:
+        """The answer page (`/a/…`)."""
+        ...
+
+    @property
+    def unsubscribe(self) -> str | None:
+        """Unsubscribing (`/u/…`)."""
+        ...
+
+    @property
+    def preferences(self) -> str | None:
+        """The person's preferences (`/p/…`)."""
+        ...
+
+
 class Links(msgspec.Struct, frozen=True, kw_only=True):
-    """Ready URLs: the whole message (`/m/…`), the answer page (`/a/…`), unsubscribing (`/u/…`), preferences (`/p/…`)."""
+    """Pages whose addresses are known beforehand."""
 
     message: str
     answer: str | None = None

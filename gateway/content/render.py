@@ -15,7 +15,7 @@ import msgspec
 from gateway.content.content import Body
 from gateway.content.email import email
 from gateway.content.language import DataError, TemplateError
-from gateway.content.links import Links, Unfit
+from gateway.content.links import Pages, Unfit
 from gateway.content.phrases import Phrases, keys_instruction, phrases, reply_instruction, stop_instruction
 from gateway.content.run import one_line
 from gateway.content.sources import Source, source
@@ -24,7 +24,7 @@ from gateway.preferences.locales import chain
 from gateway.prompts import Prompt
 from gateway.text import segments
 
-__all__ = ["Links", "Unfit", "render"]
+__all__ = ["Pages", "Unfit", "render"]
 
 MAX_SMS: Final = 1600
 """Twilio takes no longer body (error 21617)."""
@@ -80,7 +80,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     phrases: Phrases
     prompt: Prompt | None
     question: str
-    links: Links
+    links: Pages
 
 
 def render(
@@ -91,7 +91,7 @@ def render(
     default_locale: str,
     time_zone: str,
     prompt: Prompt | None,
-    links: Links,
+    links: Pages,
     voices: Callable[[str], bool],
     default_wechat_template: DefaultTemplate | None,
     in_window: bool,

@@ -214,22 +214,25 @@ class Intake:
         return Case(message, 0, Before(), customer, version, uses), body, category
 
     def _decided(self, case: Case, body: Body, category: Category) -> Next:
-        """Decide, leaving out channels that can't carry the content."""
+        """Decide, leaving out channels that can't carry the content; each is tried on for size once."""
+        tried: set[str] = set()
         while True:
             following = self._desk.decide(case)
             coming = {t.channel for t in following.turns} | {s.channel for s in following.route}
-            if not self._mark_unfit(case, body, category, coming):
+            if not self._mark_unfit(case, body, category, coming - tried):
                 return following
+            tried |= coming
 
-    def _mark_unfit(self, case: Case, body: Body, category: Category, coming: set[str]) -> bool:
+    def _mark_unfit(self, case: Case, body: Body, category: Category, channels: set[str]) -> bool:
+        """Whether one of them can't carry the content."""
         message, now = case.message, self._clock.now()
         posts = self._desk.boards[message.mode].posts
-        for channel in coming:
+        for channel in channels:
             window = in_window(case.customer, channel, posts[channel].channel.traits.window, now)
             words = self._words.render(message, body, case.customer, category, channel, in_window=window)
             if isinstance(words, Unfit):
                 message.unfit[channel] = words.code
-        return any(channel in message.unfit for channel in coming)
+        return any(channel in message.unfit for channel in channels)
 
     def _apply(self, case: Case, following: Next) -> bool:
         message, now = case.message, self._clock.now()

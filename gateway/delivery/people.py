@@ -72,6 +72,18 @@ class People:
 
         return self._shown(await self._customers.upsert(customer, put, expected))
 
+    def profile_problems(self, raw: Any) -> list[Problem]:
+        """Everything that is wrong with the body of a PUT, nothing stored."""
+        reading = self._reading()
+        reading.profile(raw)
+        return reading.problems
+
+    def preference_problems(self, raw: Any) -> list[Problem]:
+        """Everything that is wrong with a person's preferences as given, nothing stored."""
+        reading = self._reading()
+        reading.preferences(raw)
+        return reading.problems
+
     async def patch(self, customer: str, raw: Any, expected: int | None = None) -> Result:
         """Change a profile by a JSON merge patch (RFC 7396)."""
 

@@ -9,10 +9,9 @@ import msgspec
 
 from gateway.channels.base import Outbound, Rendered
 from gateway.content.content import Body
-from gateway.content.render import Links, Unfit, render
+from gateway.content.render import Unfit, render
 from gateway.customer import Customer
-from gateway.links import ANSWER, MESSAGE, PREFERENCES, UNSUBSCRIBE
-from gateway.links import Links as Signer
+from gateway.links import ANSWER, MESSAGE, PREFERENCES, UNSUBSCRIBE, Links
 from gateway.message import Attempt, Message
 from gateway.routing.policy import Category
 from gateway.settings_types import Settings
@@ -33,27 +32,56 @@ def unpack(raw: bytes) -> Body:
     return _body_decoder.decode(raw)
 
 
+class SignedPages:
+    """A message's own pages. An address is signed when it is asked for, and is the same whenever that is."""
+
+    def __init__(self, links: Links, message: Message, category: Category) -> None:
+        self._links = links
+        self._message = message
+        self._category = category
+        self._made: dict[str, str] = {}
+
+    @property
+    def message(self) -> str:
+        """The whole message."""
+        return self._url("m", MESSAGE, self._message.id, PAGE_LIVES_MS)
+
+    @property
+    def answer(self) -> str:
+        """The answer page."""
+        return self._url("a", ANSWER, self._message.id, PAGE_LIVES_MS)
+
+    @property
+    def unsubscribe(self) -> str | None:
+        """Unsubscribing, from a category that one can leave."""
+        if not self._category.unsubscribe:
+            return None
+        return self._url("u", UNSUBSCRIBE, self._message.id, UNSUBSCRIBE_LIVES_MS)
+
+    @property
+    def preferences(self) -> str:
+        """The person's preferences."""
+        return self._url("p", PREFERENCES, self._message.customer, PAGE_LIVES_MS)
+
+    def _url(self, path: str, purpose: str, payload: str, lives: int) -> str:
+        known = self._made.get(path)
+        if known is None:
+            ends = self._message.created_at + lives
+            known = self._made[path] = self._links.url_until(path, purpose, payload, ends)
+        return known
+
+
 class Words:
     """Renders messages. `voices` says whether voice can speak a language."""
 
-    def __init__(self, settings: Settings, signer: Signer, voices: Callable[[str], bool]) -> None:
+    def __init__(self, settings: Settings, links: Links, voices: Callable[[str], bool]) -> None:
         self._settings = settings
-        self._signer = signer
+        self._links = links
         self._voices = voices
 
-    def links(self, message: Message, category: Category) -> Links:
+    def links(self, message: Message, category: Category) -> SignedPages:
         """The message's own pages."""
-        ends = message.created_at + PAGE_LIVES_MS
-        unsubscribe = None
-        if category.unsubscribe:
-            lapses = message.created_at + UNSUBSCRIBE_LIVES_MS
-            unsubscribe = self._signer.url_until("u", UNSUBSCRIBE, message.id, lapses)
-        return Links(
-            message=self._signer.url_until("m", MESSAGE, message.id, ends),
-            answer=self._signer.url_until("a", ANSWER, message.id, ends),
-            unsubscribe=unsubscribe,
-            preferences=self._signer.url_until("p", PREFERENCES, message.customer, ends),
-        )
+        return SignedPages(self._links, message, category)
 
     def render(
         self, message: Message, body: Body, customer: Customer, category: Category, channel: str, *, in_window: bool

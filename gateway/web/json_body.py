@@ -63,11 +63,14 @@ def _too_large(limit: int) -> Problem:
 
 def require_type(request: web.Request, *wanted: str) -> None:
     """415 unless the Content-Type is one of `wanted` and its charset, if named, UTF-8."""
+    given = request.headers.get("Content-Type")
+    if given in wanted:
+        return
     header = MimeHeader()
-    header["Content-Type"] = request.headers.get("Content-Type", "")
+    header["Content-Type"] = given or ""
     charset = header.get_param("charset") or "utf-8"
     known = str(charset).lower() in ("utf-8", "utf8")
-    if "Content-Type" not in request.headers or header.get_content_type() not in wanted or not known:
+    if given is None or header.get_content_type() not in wanted or not known:
         raise Problem("unsupported-media-type", f"The Content-Type must be {' or '.join(wanted)}, in UTF-8.")
 
 

@@ -29,7 +29,9 @@ def request_id(given: str | None) -> str:
 
 @web.middleware
 async def identified(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Gives every request its id, in the answer and in every log line, and logs how it ended. Outermost."""
+    """Gives every request its id, in the answer and in every log line, and logs how it ended: what was
+    refused on level info, what went well on debug. Outermost.
+    """
     name = request_id(request.headers.get("X-Request-Id"))
     request[REQUEST_ID] = name
     began = time.perf_counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
@@ -64,8 +64,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Handler = Callable[[Call[Any, Any]], Awaitable[Answer | web.StreamResponse]]
-Check = Callable[[Call[Any, Any]], Awaitable[list[tuple[str, str]]]]
-"""What else is wrong with a request, as (pointer, detail): so that bad types don't hide it."""
+Check = Callable[[Call[Any, Any], Collection[str]], Awaitable[list[tuple[str, str]]]]
+"""What else is wrong with a body, as (pointer, detail), so that bad types don't hide it; given the spoilt fields' names."""
 
 
 class Raw(msgspec.Struct, frozen=True):

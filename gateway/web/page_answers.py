@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.prompts import Prompt, Value
+from gateway.prompts import Prompt, Value, key_map, read_key
 from gateway.text import clean
 from gateway.web.page_texts import AnswerTexts
 
@@ -13,32 +13,20 @@ LONGEST_TEXT: Final = 2000
 
 
 def choices(prompt: Prompt, texts: AnswerTexts) -> list[tuple[str, str]]:
-    """(value of the link and the form, what people read); none where there is nothing to choose."""
-    match prompt.kind:
-        case "yes_no":
-            return [("yes", texts.yes), ("no", texts.no)]
-        case "scale":
-            return [(str(mark), str(mark)) for mark in range(prompt.min or 0, (prompt.max or 0) + 1)]
-        case "choice":
-            return [(option.id, option.label) for option in prompt.options]
-        case _:
-            return []
+    """(value of the link and the form, what people read); none where there is nothing to choose.
+
+    The values are the telephone's keys, as in every link of a message.
+    """
+    named = {"yes_no": [texts.yes, texts.no]}.get(prompt.kind)
+    keys = [] if prompt.kind == "acknowledge" else key_map(prompt)
+    return [(key, named[place] if named else label) for place, (key, label) in enumerate(keys)]
 
 
 def value_of(prompt: Prompt, given: str) -> Value | None:
     """The answer a value stands for; None when it is none of those offered."""
-    match prompt.kind:
-        case "acknowledge":
-            return True if given == "1" else None
-        case "yes_no":
-            return {"yes": True, "no": False}.get(given)
-        case "scale":
-            allowed = {str(mark): mark for mark in range(prompt.min or 0, (prompt.max or 0) + 1)}
-            return allowed.get(given)
-        case "choice":
-            return next((option.id for option in prompt.options if option.id == given), None)
-        case "text":
-            return clean(given).strip()[:LONGEST_TEXT] or None
+    if prompt.kind == "text":
+        return clean(given).strip()[:LONGEST_TEXT] or None
+    return read_key(prompt, given)
 
 
 def words_of(prompt: Prompt, given: str, texts: AnswerTexts) -> str:

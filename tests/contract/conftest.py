@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.contract.world import Api, World, world
+from tests.contract.client import Api
+from tests.contract.world import World, world
 
 HERE = Path(__file__).parent
 

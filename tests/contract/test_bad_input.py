@@ -56,10 +56,15 @@ async def test_bad_reach_values_all_at_once(w: World) -> None:
 
 
 async def test_every_bad_field_at_once(w: World) -> None:
-    bad = {
+    bad: dict[str, Any] = {
         "customer": "spaces are bad",
         "category": 5,
-        "content": {"text": 5, "speech": {"en": 1}, "attachments": [{"name": "a"}, {"name": 1, "type": 2, "data": 3}], "x": 1},
+        "content": {
+            "text": 5,
+            "speech": {"en": 1},
+            "attachments": [{"name": "a"}, {"name": 1, "type": 2, "data": 3}],
+            "x": 1,
+        },
         "reach": {"step": -1, "within": "x"},
         "prompt": {"kind": "riddle", "closes_in": "long"},
         "send_at": "tomorrow",
@@ -97,7 +102,7 @@ async def test_unknown_customer_category_and_template_together(w: World) -> None
 
 
 async def test_all_bad_fields_of_a_customer_at_once(w: World) -> None:
-    bad = {
+    bad: dict[str, Any] = {
         "name": 5,
         "locale": "not a locale",
         "time_zone": "Mars/Base",
@@ -122,7 +127,11 @@ async def test_all_bad_fields_of_a_customer_at_once(w: World) -> None:
 
 async def test_semantic_faults_of_a_customer_at_once(w: World) -> None:
     """The same without a fault of shape among them."""
-    addresses = [{"channel": "sms", "value": "12"}, {"channel": "email", "value": "no-at"}, {"channel": "pigeon", "value": "x"}]
+    addresses = [
+        {"channel": "sms", "value": "12"},
+        {"channel": "email", "value": "no-at"},
+        {"channel": "pigeon", "value": "x"},
+    ]
     bad = {"locale": "not a locale", "time_zone": "Mars/Base", "addresses": addresses}
     answer = await w.api("PUT", "/v1/customers/bad-too", bad)
     assert answer.status == 422
@@ -150,12 +159,21 @@ BAD_MESSAGES: list[tuple[dict[str, Any], str]] = [
     ({"prompt": {"kind": "scale"}}, "/prompt"),
     ({"prompt": {"kind": "scale", "min": 5, "max": 1}}, "/prompt"),
     ({"prompt": {"kind": "choice", "options": [{"id": "a", "label": "A"}]}}, "/prompt/options"),
-    ({"prompt": {"kind": "choice", "options": [{"id": "a", "label": "A"}, {"id": "a", "label": "B"}]}}, "/prompt/options"),
-    ({"prompt": {"kind": "choice", "options": [{"id": str(n), "label": str(n)} for n in range(10)]}}, "/prompt/options"),
+    (
+        {"prompt": {"kind": "choice", "options": [{"id": "a", "label": "A"}, {"id": "a", "label": "B"}]}},
+        "/prompt/options",
+    ),
+    (
+        {"prompt": {"kind": "choice", "options": [{"id": str(n), "label": str(n)} for n in range(10)]}},
+        "/prompt/options",
+    ),
     ({"prompt": {"kind": "yes_no", "options": [{"id": "a", "label": "A"}, {"id": "b", "label": "B"}]}}, "/prompt"),
     ({"reach": {"channels": ["pigeon"]}}, "/reach/channels"),
     ({"reach": {"channels": ["sms", "sms"]}}, "/reach/channels"),
-    ({"content": {"text": "x", "attachments": [{"name": "a", "type": "text/plain", "data": "%%%"}]}}, "/content/attachments/0/data"),
+    (
+        {"content": {"text": "x", "attachments": [{"name": "a", "type": "text/plain", "data": "%%%"}]}},
+        "/content/attachments/0/data",
+    ),
 ]
 
 
@@ -163,7 +181,9 @@ BAD_MESSAGES: list[tuple[dict[str, Any], str]] = [
 async def test_messages_that_make_no_sense(w: World, change: dict[str, Any], pointer: str) -> None:
     person = await w.person("sms", "email")
     good = {"customer": person.id, "category": "outage", "content": {"subject": "s", "text": "x"}}
-    answer = await w.api("POST", "/v1/messages", {name: value for name, value in (good | change).items() if value is not None})
+    answer = await w.api(
+        "POST", "/v1/messages", {name: value for name, value in (good | change).items() if value is not None}
+    )
     assert answer.status == 422, answer
     assert any(one.startswith(pointer) for one in answer.pointers), answer.body
 
@@ -177,7 +197,9 @@ async def test_actions_take_no_unknown_fields(w: World, path: str) -> None:
 
 @pytest.mark.parametrize("size", [0, 1001])
 async def test_a_batch_has_1_to_1000(w: World, size: int) -> None:
-    given = {"messages": list(itertools.repeat({"customer": "c", "category": "outage", "content": {"text": "x"}}, size))}
+    given = {
+        "messages": list(itertools.repeat({"customer": "c", "category": "outage", "content": {"text": "x"}}, size))
+    }
     answer = await w.api("POST", "/v1/messages/batch", given)
     assert answer.status == 422
     assert answer.pointers == {"/messages"}
@@ -186,7 +208,13 @@ async def test_a_batch_has_1_to_1000(w: World, size: int) -> None:
 async def test_a_batch_judges_each_on_its_own(w: World) -> None:
     person = await w.person("sms")
     good = {"customer": person.id, "category": "outage", "content": {"text": "x"}}
-    bad: list[Any] = [{"customer": "nobody-here-either"}, 7, None, {**good, "zzz": 1, "reach": {"step": "x"}}, {**good, "category": 5}]
+    bad: list[Any] = [
+        {"customer": "nobody-here-either"},
+        7,
+        None,
+        {**good, "zzz": 1, "reach": {"step": "x"}},
+        {**good, "category": 5},
+    ]
     answer = await w.api("POST", "/v1/messages/batch", {"messages": [good, *bad, good]})
     assert answer.status == 202
     results = answer.body["results"]

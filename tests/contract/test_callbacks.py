@@ -32,7 +32,11 @@ async def test_no_signature_at_all(w: World) -> None:
     await w.send(person, reach=LONG)
     text = await w.twilio.text(person.number)
     url = urldefrag(text.form["StatusCallback"]).url
-    for kind, raw in (("application/x-www-form-urlencoded", b"MessageStatus=delivered"), ("application/json", b"{}"), ("text/xml", b"<a/>")):
+    for kind, raw in (
+        ("application/x-www-form-urlencoded", b"MessageStatus=delivered"),
+        ("application/json", b"{}"),
+        ("text/xml", b"<a/>"),
+    ):
         answer = await w.api("POST", url.removeprefix(w.twilio.public), raw=raw, headers={"Content-Type": kind})
         assert answer.status in {400, 401, 403, 415}
     for path in ("/callbacks/sms/inbound", "/callbacks/voice/inbound", "/callbacks/wechat"):
@@ -44,7 +48,9 @@ async def test_a_receipt_signed_for_another_attempt_or_account(w: World) -> None
     one, two = await w.person("sms"), await w.person("sms")
     first, second = await w.send(one, reach=LONG), await w.send(two, reach=LONG)
     mine, other = await w.twilio.text(one.number), await w.twilio.text(two.number)
-    status, _ = await w.twilio.post(mine.form["StatusCallback"], {**w.twilio.news(mine, "delivered"), "AccountSid": "AC" + "f" * 32})
+    status, _ = await w.twilio.post(
+        mine.form["StatusCallback"], {**w.twilio.news(mine, "delivered"), "AccountSid": "AC" + "f" * 32}
+    )
     assert status in {400, 401, 403}
     url = other.form["StatusCallback"]
     await w.twilio.post(url, w.twilio.news(other, "sent"))
@@ -64,7 +70,10 @@ async def test_repeats_at_once_are_one(w: World) -> None:
     assert done["verdict"]["late"] is False
 
 
-@pytest.mark.parametrize("fields", [{"MessageStatus": "teleported"}, {"ErrorCode": "x" * 400}, {"MessageSid": "SM" + "0" * 32}, {"Price": "a lot"}])
+@pytest.mark.parametrize(
+    "fields",
+    [{"MessageStatus": "teleported"}, {"ErrorCode": "x" * 400}, {"MessageSid": "SM" + "0" * 32}, {"Price": "a lot"}],
+)
 async def test_odd_news_is_taken_and_breaks_nothing(w: World, fields: dict[str, str]) -> None:
     person = await w.person("sms")
     message = await w.send(person, reach=LONG)
@@ -86,13 +95,29 @@ async def test_wechat_echo(w: World) -> None:
     import hashlib
     import time
 
-    from tests.contract.wire import WECHAT_TOKEN
+    from tests.contract.wire_other import WECHAT_TOKEN
 
     at, nonce = str(int(time.time())), "n1"
     good = hashlib.sha1("".join(sorted((WECHAT_TOKEN, at, nonce))).encode(), usedforsecurity=False).hexdigest()
-    echo = await w.api("GET", "/callbacks/wechat", headers={"Authorization": None}, signature=good, timestamp=at, nonce=nonce, echostr="4711")
+    echo = await w.api(
+        "GET",
+        "/callbacks/wechat",
+        headers={"Authorization": None},
+        signature=good,
+        timestamp=at,
+        nonce=nonce,
+        echostr="4711",
+    )
     assert (echo.status, echo.text) == (200, "4711")
-    bad = await w.api("GET", "/callbacks/wechat", headers={"Authorization": None}, signature="0" * 40, timestamp=at, nonce=nonce, echostr="4711")
+    bad = await w.api(
+        "GET",
+        "/callbacks/wechat",
+        headers={"Authorization": None},
+        signature="0" * 40,
+        timestamp=at,
+        nonce=nonce,
+        echostr="4711",
+    )
     assert bad.status in {400, 401, 403}
 
 
@@ -103,7 +128,17 @@ async def test_forged_wechat_events_change_nothing(w: World) -> None:
     assert (await w.api("GET", f"/v1/customers/{person.id}/consents")).body["items"] == []
 
 
-@pytest.mark.parametrize("inner", ["", "<MsgType>event</MsgType>", "<MsgType>event</MsgType><Event>new_thing</Event>", "</xml><xml>", "<MsgType>image</MsgType>", '<!DOCTYPE a [<!ENTITY b "c">]>'])
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "",
+        "<MsgType>event</MsgType>",
+        "<MsgType>event</MsgType><Event>new_thing</Event>",
+        "</xml><xml>",
+        "<MsgType>image</MsgType>",
+        '<!DOCTYPE a [<!ENTITY b "c">]>',
+    ],
+)
 async def test_odd_wechat_bodies_are_no_server_error(w: World, inner: str) -> None:
     status, _ = await w.wechat.post("oSomebody", inner)
     assert status < 500
@@ -119,7 +154,9 @@ async def test_wechat_refuses_43101_and_the_next_step_comes_at_once(w: World) ->
     assert (first["channel"], first["status"], first["provider_code"]) == ("wechat", "failed", "43101")
 
 
-@pytest.mark.parametrize("status, expected", [("success", "delivered"), ("failed:user block", "failed"), ("failed: system failed", "failed")])
+@pytest.mark.parametrize(
+    "status, expected", [("success", "delivered"), ("failed:user block", "failed"), ("failed: system failed", "failed")]
+)
 async def test_the_event_of_a_template_message_is_its_receipt(w: World, status: str, expected: str) -> None:
     person = await w.person("wechat")
     content = {"text": "Cut", "wechat": {"template_id": "t1", "data": {"thing1": {"value": "Cut"}}}}
@@ -161,6 +198,8 @@ async def test_a_mail_refused_for_good_goes_on_at_once_and_the_address_is_rememb
         return "suppressed_address" in {one["why"]["code"] for one in body["skipped"]}
 
     await eventually(suppressed, 10)
-    lifted = await w.api("POST", "/v1/addresses/lift", {"channel": "email", "value": person.email, "reason": "It works again."})
+    lifted = await w.api(
+        "POST", "/v1/addresses/lift", {"channel": "email", "value": person.email, "reason": "It works again."}
+    )
     assert lifted.status == 200
     assert not await suppressed()

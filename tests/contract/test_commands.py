@@ -11,7 +11,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from tests.contract.world import Api, Gateway, World, fresh, run, variables
+from tests.contract.client import Api
+from tests.contract.world import Gateway, World, fresh, run, variables
 
 
 async def test_help_everywhere(tmp_path: Path) -> None:
@@ -22,9 +23,18 @@ async def test_help_everywhere(tmp_path: Path) -> None:
 
 
 BAD: list[tuple[dict[str, object], list[str]]] = [
-    ({"NONSENSE": "1", "HTTP_PORT": "none", "DEFAULT_TIME_ZONE": "Mars/Base"}, ["NONSENSE", "HTTP_PORT", "DEFAULT_TIME_ZONE"]),
     (
-        {"DEFAULT_QUIET_HOURS": "late", "ALLOWED_COUNTRIES": "Greece", "SANDBOX": "maybe", "DEFAULT_LOCALE": "??", "RETENTION_CONTENT_DAYS": "-1"},
+        {"NONSENSE": "1", "HTTP_PORT": "none", "DEFAULT_TIME_ZONE": "Mars/Base"},
+        ["NONSENSE", "HTTP_PORT", "DEFAULT_TIME_ZONE"],
+    ),
+    (
+        {
+            "DEFAULT_QUIET_HOURS": "late",
+            "ALLOWED_COUNTRIES": "Greece",
+            "SANDBOX": "maybe",
+            "DEFAULT_LOCALE": "??",
+            "RETENTION_CONTENT_DAYS": "-1",
+        },
         ["DEFAULT_QUIET_HOURS", "ALLOWED_COUNTRIES", "SANDBOX", "DEFAULT_LOCALE", "RETENTION_CONTENT_DAYS"],
     ),
     ({"REDIS_URL": "redis://127.0.0.1:1/0"}, ["SECRET_KEY"]),
@@ -33,7 +43,9 @@ BAD: list[tuple[dict[str, object], list[str]]] = [
 
 
 @pytest.mark.parametrize("bad, names", BAD)
-async def test_bad_settings_stop_the_start_with_a_clear_line_each(tmp_path: Path, bad: dict[str, object], names: list[str]) -> None:
+async def test_bad_settings_stop_the_start_with_a_clear_line_each(
+    tmp_path: Path, bad: dict[str, object], names: list[str]
+) -> None:
     status, out, err = await run(tmp_path, variables(tmp_path, **bad), "serve")
     assert status != 0
     assert "Traceback" not in out + err
@@ -77,7 +89,21 @@ async def test_check_names_what_is_wrong(w: World, tmp_path: Path) -> None:
 
 
 async def test_keys_create_list_revoke(w: World) -> None:
-    status, out, _ = await w.gateway.command("keys", "create", "--name", "n1", "--scopes", "send,read", "--mode", "test", "--rate", "5", "--expires", "90d", "--json")
+    status, out, _ = await w.gateway.command(
+        "keys",
+        "create",
+        "--name",
+        "n1",
+        "--scopes",
+        "send,read",
+        "--mode",
+        "test",
+        "--rate",
+        "5",
+        "--expires",
+        "90d",
+        "--json",
+    )
     assert status == 0
     made: Any = msgspec.json.decode(out)
     assert set(made) >= {"id", "key", "scopes", "mode"}
@@ -88,7 +114,7 @@ async def test_keys_create_list_revoke(w: World) -> None:
     assert status == 0
     assert made["id"] in out
     assert made["key"].split("_")[3] not in out
-    status, _, _ = await w.gateway.command("keys", "revoke", made["id"])
+    status, _, _ = await w.gateway.command("keys", "revoke", made["id"], seconds=30)
     assert status == 0
     status, _, err = await w.gateway.command("keys", "revoke", "no-such-key")
     assert status != 0
@@ -167,7 +193,11 @@ async def test_dev_and_ctrl_c(tmp_path: Path) -> None:
 
             await eventually(lambda: "gw_" in gateway.log() and gateway.log().count("curl") >= 3, 60, gateway.log)
             said = gateway.log()
-            key = next(word.strip("\"'`,") for word in said.replace("Bearer ", " ").split() if word.strip("\"'`,").startswith("gw_"))
+            key = next(
+                word.strip("\"'`,")
+                for word in said.replace("Bearer ", " ").split()
+                if word.strip("\"'`,").startswith("gw_")
+            )
             api = Api(http, gateway.base, key)
             body = {"customer": "ana", "category": "outage", "content": {"text": "x"}}
             answer = await api("POST", "/v1/messages", body, dry_run="true")

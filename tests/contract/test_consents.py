@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.world import Answer, Person, World
+from tests.contract.client import Answer
+from tests.contract.world import Person, World
 
 
 async def says(w: World, person: Person, state: str, channel: str = "*", category: str = "*", **more: Any) -> Answer:
@@ -66,7 +67,7 @@ async def test_bad_preferences_are_422(w: World, bad: Any, pointer: str) -> None
 
 async def test_all_bad_preferences_at_once(w: World) -> None:
     person = await w.person("sms")
-    bad = {
+    bad: dict[str, Any] = {
         "channels": ["pigeon"], "categories": {"nonsense": {}}, "language": "no such language",
         "quiet_hours": {"start": "9pm", "end": 5},
     }  # fmt: skip
@@ -138,7 +139,11 @@ async def test_nothing_overrides_a_withdrawal(w: World, category: str) -> None:
     await says(w, person, "withdrawn")
     again = {"addresses": [{"channel": "sms", "value": person.number}]}
     assert (await w.api("PUT", f"/v1/customers/{person.id}", again)).status == 200
-    await w.api("PUT", f"/v1/customers/{person.id}/preferences", {"channels": ["sms"], "categories": {category: {"enabled": True}}})
+    await w.api(
+        "PUT",
+        f"/v1/customers/{person.id}/preferences",
+        {"channels": ["sms"], "categories": {category: {"enabled": True}}},
+    )
     assert (await route(w, person, category))[1]["sms"] == "opted_out"
     done = await w.done(await w.send(person, category=category))
     assert (done["verdict"]["state"], done["attempts"]) == ("suppressed", [])
@@ -189,7 +194,11 @@ BAD_CONSENTS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize("bad, pointer", BAD_CONSENTS)
 async def test_bad_consents(w: World, bad: dict[str, Any], pointer: str) -> None:
-    answer = await says(w, await w.person("sms"), "granted", **bad) if "state" not in bad else await says(w, await w.person("sms"), bad["state"])
+    answer = (
+        await says(w, await w.person("sms"), "granted", **bad)
+        if "state" not in bad
+        else await says(w, await w.person("sms"), bad["state"])
+    )
     assert answer.status == 422
     assert pointer in answer.pointers
 

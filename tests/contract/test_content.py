@@ -99,13 +99,19 @@ async def test_duplicate_addresses_and_foreign_countries_are_skipped_with_reason
     number = "+33612345678"
     person = await w.person("sms", number=number)
     body = await preview(w, person, {"text": "x"})
-    assert [(one["channel"], one["why"]["code"]) for one in body["skipped"] if one["channel"] == "sms"] == [("sms", "country")]
+    assert [(one["channel"], one["why"]["code"]) for one in body["skipped"] if one["channel"] == "sms"] == [
+        ("sms", "country")
+    ]
     assert all(one["why"]["text"] for one in body["skipped"])
 
 
 async def test_mail_headers_cannot_be_injected(w: World) -> None:
     person = await w.person("email")
-    given = {"customer": person.id, "category": "outage", "content": {"subject": "Hi\r\nBcc: x@example.org", "text": "x"}}
+    given = {
+        "customer": person.id,
+        "category": "outage",
+        "content": {"subject": "Hi\r\nBcc: x@example.org", "text": "x"},
+    }
     answer = await w.api("POST", "/v1/messages", given)
     if answer.status == 202:
         assert (await w.mail.mail(person.email))["Bcc"] is None
@@ -115,7 +121,11 @@ async def test_mail_headers_cannot_be_injected(w: World) -> None:
 
 TEMPLATE = {
     "locales": {
-        "en": {"subject": "Visit on {{ day | date }}", "text": "Hello {{ name }}{% if again %} again{% endif %}.", "sms": "Hi {{ name }}"},
+        "en": {
+            "subject": "Visit on {{ day | date }}",
+            "text": "Hello {{ name }}{% if again %} again{% endif %}.",
+            "sms": "Hi {{ name }}",
+        },
         "el": {"subject": "Επίσκεψη {{ day | date }}", "text": "Γεια {{ name }}."},
     }
 }
@@ -142,7 +152,9 @@ async def test_data_is_checked_against_every_locale_and_channel(w: World) -> Non
     parts = {"en": {"text": "Hi {{ a }}"}, "el": {"subject": "{{ b }}", "text": "Γεια {{ a }}", "speech": "{{ c }}"}}
     assert (await w.api("PUT", f"/v1/templates/{name}", {"locales": parts})).status == 201
     person = await w.person("sms")
-    answer = await w.api("POST", "/v1/messages", {"customer": person.id, "category": "outage", "template": name, "data": {"a": 1}})
+    answer = await w.api(
+        "POST", "/v1/messages", {"customer": person.id, "category": "outage", "template": name, "data": {"a": 1}}
+    )
     assert answer.status == 422
     assert {"/data/b", "/data/c"} <= answer.pointers, answer.body
 
@@ -200,7 +212,11 @@ async def test_templates_are_listed_and_read(w: World) -> None:
 
 async def test_the_templates_text_is_escaped_in_html(w: World) -> None:
     name = f"t{fresh()[1:]}"
-    await w.api("PUT", f"/v1/templates/{name}", {"locales": {"en": {"subject": "s", "text": "{{ a }}", "html": "<p>{{ a }}</p>"}}})
+    await w.api(
+        "PUT",
+        f"/v1/templates/{name}",
+        {"locales": {"en": {"subject": "s", "text": "{{ a }}", "html": "<p>{{ a }}</p>"}}},
+    )
     person = await w.person("email")
     await w.send(person, template=name, data={"a": "<script>alert(1)</script>"})
     html = (await w.mail.mail(person.email)).get_body(("html",))

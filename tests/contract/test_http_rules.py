@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.contract.client import Answer, Api
 from tests.contract.waiting import eventually
-from tests.contract.world import Answer, Api, World
+from tests.contract.world import World
 
 OPEN = ["/openapi.json", "/docs", "/healthz", "/readyz"]
 CLOSED = [
@@ -79,7 +80,12 @@ async def test_a_bad_key_is_401(nobody: Api, given: str) -> None:
 
 async def test_a_true_id_with_another_secret_or_mode_is_401(w: World) -> None:
     key = w.api.key or ""
-    for wrong in (key[:-1] + ("0" if key[-1] != "0" else "1"), key.replace("gw_live", "gw_test"), key + "0", key.upper()):
+    for wrong in (
+        key[:-1] + ("0" if key[-1] != "0" else "1"),
+        key.replace("gw_live", "gw_test"),
+        key + "0",
+        key.upper(),
+    ):
         is_problem(await Api(w.http, w.gateway.base, wrong)("GET", "/v1/messages"), 401)
 
 
@@ -146,7 +152,9 @@ async def test_lone_surrogates_are_refused(w: World, escape: str) -> None:
     assert answer.status in {400, 422}, answer
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "multipart/form-data"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "multipart/form-data"]
+)
 async def test_another_content_type_is_415(w: World, kind: str) -> None:
     is_problem(await w.api("POST", "/v1/messages", raw=b"{}", headers={"Content-Type": kind}), 415)
 
@@ -192,7 +200,9 @@ async def test_a_request_id_is_made_or_taken(w: World) -> None:
     assert failed.headers["X-Request-Id"] == "my-own-id-4712"
 
 
-@pytest.mark.parametrize("path", ["/v1/messages?colour=red", "/v1/channels?x=", "/v1/customers/a?y=1", "/v1/messages?limit=1&limit=2"])
+@pytest.mark.parametrize(
+    "path", ["/v1/messages?colour=red", "/v1/channels?x=", "/v1/customers/a?y=1", "/v1/messages?limit=1&limit=2"]
+)
 async def test_unknown_parameters_are_422(w: World, path: str) -> None:
     is_problem(await w.api("GET", path), 422)
 
@@ -209,7 +219,9 @@ async def test_problem_pages_exist(nobody: Api) -> None:
     assert (await nobody("GET", kind)).status == 200
 
 
-@pytest.mark.parametrize("path", ["/v1/customers/%00", "/v1/customers/..%2f..%2fetc", "/v1/messages/%ff%fe", "/v1/customers/" + "a" * 5000])
+@pytest.mark.parametrize(
+    "path", ["/v1/customers/%00", "/v1/customers/..%2f..%2fetc", "/v1/messages/%ff%fe", "/v1/customers/" + "a" * 5000]
+)
 async def test_odd_ids_in_paths_are_no_server_error(w: World, path: str) -> None:
     answer = await w.api("GET", path)
     assert answer.status in {400, 404, 414, 422}, answer

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.world import Answer, Api, Person, World
+from tests.contract.client import Answer, Api
+from tests.contract.world import Person, World
 
 
 def body(person: Person, **more: Any) -> dict[str, Any]:

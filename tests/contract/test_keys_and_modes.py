@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.contract.client import Api
 from tests.contract.waiting import eventually
-from tests.contract.world import Api, World, fresh, in_time
+from tests.contract.world import World, fresh, in_time
 
 CONSENT = {"channel": "sms", "category": "survey", "state": "granted", "way": "form", "wording": "x"}
 # What needs which scope: method, path, body.
@@ -178,7 +179,9 @@ async def test_magic_endings(
 
 async def test_a_temporary_refusal_of_a_test_key_shows_as_one(w: World, trial: Api) -> None:
     number = fresh()[:-4] + "0003"
-    recipient = {"addresses": [{"channel": "sms", "value": number}, {"channel": "voice", "value": number[:-4] + "4321"}]}
+    recipient = {
+        "addresses": [{"channel": "sms", "value": number}, {"channel": "voice", "value": number[:-4] + "4321"}]
+    }
     given = {"recipient": recipient, "category": "outage", "content": {"text": "x"}, "reach": {"step": 3, "within": 60}}
     answer = await trial("POST", "/v1/messages", given)
     done = await w.done(answer.body, api=trial)

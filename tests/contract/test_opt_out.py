@@ -18,7 +18,9 @@ OPEN = {"Authorization": None}
 async def reasons(w: World, person: Person, category: str = "service") -> dict[str, str]:
     given = {"customer": person.id, "category": category, "content": {"subject": "s", "text": "x"}}
     body = (await w.api("POST", "/v1/messages", given, dry_run="true")).body
-    return {one["channel"]: one["why"]["code"] for one in body["skipped"]} | {one["channel"]: "" for one in body["route"]}
+    return {one["channel"]: one["why"]["code"] for one in body["skipped"]} | {
+        one["channel"]: "" for one in body["route"]
+    }
 
 
 async def ledger(w: World, person: Person) -> list[tuple[str, str, str]]:
@@ -46,7 +48,9 @@ async def test_stop_all_closes_everything(w: World) -> None:
     await w.twilio.text(person.number)
     await w.twilio.inbound(person.number, "STOP ALL")
     await eventually(lambda: ledger(w, person), 10)
-    assert {one for name, one in (await reasons(w, person)).items() if name in {"sms", "email", "voice"}} == {"opted_out"}
+    assert {one for name, one in (await reasons(w, person)).items() if name in {"sms", "email", "voice"}} == {
+        "opted_out"
+    }
     assert ("*", "*", "withdrawn") in await ledger(w, person)
 
 

@@ -43,7 +43,9 @@ async def test_acknowledge_by_api(w: World) -> None:
     person = await w.person("sms", "voice")
     message = await w.send(person, reach={**LONG, "until": "acknowledged"})
     await w.twilio.text(person.number)
-    answer = await w.api("POST", f"/v1/messages/{message['id']}/acknowledge", {"by": "call centre", "note": "She rang."})
+    answer = await w.api(
+        "POST", f"/v1/messages/{message['id']}/acknowledge", {"by": "call centre", "note": "She rang."}
+    )
     assert answer.status == 200
     done = await w.done(message)
     assert (done["verdict"]["state"], done["verdict"]["level"]) == ("reached", "acknowledged")

@@ -145,7 +145,9 @@ async def test_rounds_repeat_the_order_without_permanently_failed_addresses(w: W
 
 async def test_all_at_once_and_the_first_proof_ends_it(w: World) -> None:
     person = await w.person("sms", "email", "wechat")
-    message = await w.send(person, reach={"mode": "all_at_once", "step": 600, "within": 900, "channels": ["sms", "email"]})
+    message = await w.send(
+        person, reach={"mode": "all_at_once", "step": 600, "within": 900, "channels": ["sms", "email"]}
+    )
     text = await w.twilio.text(person.number)
     await w.mail.mail(person.email)
     await w.twilio.report(text, "delivered")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 import pytest
 
 from tests.contract.waiting import eventually
+from tests.contract.wire import Handed
 from tests.contract.world import World
 
 REACH = {"step": 600, "within": 900}
 
 
-async def reading_heard(w: World, call: object) -> None:
-    from tests.contract.wire import Handed
-
-    assert isinstance(call, Handed)
-    import html
-    import re
-
+async def reading_heard(w: World, call: Handed) -> None:
+    """The person listened to the end of the first reading."""
     found = re.search(r"<Redirect[^>]*>([^<]*)</Redirect>", call.form["Twiml"])
     assert found, call.form
     await w.twilio.post(html.unescape(found[1]), w.twilio.news(call, "in-progress"))
@@ -99,7 +98,9 @@ async def test_a_wrong_key_is_delivered_but_no_acknowledgement(w: World) -> None
 
 async def test_two_digits_where_max_is_over_nine(w: World) -> None:
     person = await w.person("voice")
-    message = await w.send(person, reach=REACH, prompt={"kind": "scale", "min": 0, "max": 10, "question": "How likely?"})
+    message = await w.send(
+        person, reach=REACH, prompt={"kind": "scale", "min": 0, "max": 10, "question": "How likely?"}
+    )
     call = await w.twilio.call(person.number)
     assert call.attribute("Gather", "numDigits") == "2"
     await w.twilio.picked_up(call, "human")

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 T = TypeVar("T")
 
 
-async def eventually(look: Callable[[], T | None | Awaitable[T | None]], seconds: float = 30.0, seen: object = "") -> T:
+async def eventually(look: Callable[[], T | Awaitable[T | None] | None], seconds: float = 30.0, seen: object = "") -> T:
     """What `look` gives, as soon as that is true."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds

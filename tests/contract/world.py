@@ -1,30 +1,29 @@
-"""A gateway in a process of its own between made-up carriers, and an HTTP client for it: all that a test here may use."""
+"""A gateway in a process of its own between made-up carriers, and a client for it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import itertools
 import os
 import random
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
 from aiohttp import web
 from aiosmtpd.smtp import SMTP
-from yarl import URL
 
+from tests.contract.client import Api
 from tests.contract.waiting import eventually
-from tests.contract.wire import ACCOUNT, AUTH_TOKEN, SENDER, WECHAT_TOKEN, Mail, Twilio, WeChat, port_of
+from tests.contract.wire import ACCOUNT, AUTH_TOKEN, SENDER, Twilio, port_of
+from tests.contract.wire_other import WECHAT_TOKEN, Mail, WeChat
 
 ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
@@ -40,52 +39,6 @@ def in_time(**ahead: float) -> str:
 def fresh(prefix: str = "+30694") -> str:
     """A number that nobody else has, never a magic one."""
     return f"{prefix}{next(_numbers):06d}9"
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """An HTTP answer, its JSON decoded."""
-
-    status: int
-    body: Any
-    headers: Mapping[str, str]
-    text: str
-
-    @property
-    def pointers(self) -> set[str]:
-        return {one["pointer"] for one in self.body["errors"]}
-
-
-class Api:
-    """The gateway's API with one key."""
-
-    def __init__(self, http: aiohttp.ClientSession, base: str, key: str | None) -> None:
-        self.http, self.base, self.key = http, base, key
-
-    async def __call__(
-        self,
-        method: str,
-        path: str,
-        json: Any = None,
-        *,
-        raw: bytes | None = None,
-        headers: Mapping[str, str | None] | None = None,
-        **query: object,
-    ) -> Answer:
-        given: dict[str, str | None] = {"Content-Type": "application/json"} if json is not None or raw is not None else {}
-        if self.key:
-            given["Authorization"] = f"Bearer {self.key}"
-        given |= headers or {}
-        sent = {name: value for name, value in given.items() if value is not None}
-        plain = raw if raw is not None else None if json is None else msgspec.json.encode(json)
-        body = None if plain is None else io.BytesIO(plain)
-        url = URL(self.base + path + ("?" + urlencode(query) if query else ""), encoded=True)
-        skip = ["Content-Type"] if "Content-Type" not in sent else None
-        async with self.http.request(
-            method, url, data=body, headers=sent, skip_auto_headers=skip, allow_redirects=False
-        ) as answer:
-            text = (await answer.read()).decode()
-            is_json = "json" in answer.content_type and "ndjson" not in answer.content_type
-            return Answer(answer.status, msgspec.json.decode(text) if is_json and text else None, answer.headers, text)
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -139,24 +92,27 @@ class Gateway:
                 await self.process.wait()
         return self.process.returncode or 0
 
-    async def command(self, *arguments: str, given: bytes = b"") -> tuple[int, str, str]:
+    async def command(self, *arguments: str, seconds: float = 60) -> tuple[int, str, str]:
         """Run `gateway …` to its end: status, output, errors."""
-        return await run(self.folder, self.variables, *arguments, given=given)
+        return await run(self.folder, self.variables, *arguments, seconds=seconds)
 
     async def key(self, scopes: str = ALL, mode: str = "live") -> str:
-        status, out, err = await self.command("keys", "create", "--name", "t", "--scopes", scopes, "--mode", mode, "--json")
+        made = ("keys", "create", "--name", "t", "--scopes", scopes, "--mode", mode, "--json")
+        status, out, err = await self.command(*made)
         assert status == 0, out + err
         return msgspec.json.decode(out)["key"]
 
 
-async def run(folder: Path, variables: dict[str, str], *arguments: str, given: bytes = b"") -> tuple[int, str, str]:
+async def run(
+    folder: Path, variables: dict[str, str], *arguments: str, seconds: float = 60, given: bytes = b""
+) -> tuple[int, str, str]:
     """`gateway …` with such variables, to its end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", *arguments, cwd=folder, env=variables,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        out, err = await asyncio.wait_for(process.communicate(given), 90)
+        out, err = await asyncio.wait_for(process.communicate(given), seconds)
     except BaseException:
         process.kill()
         await process.wait()
@@ -192,7 +148,9 @@ class World(msgspec.Struct):
 
     async def key(self, *scopes: str, mode: str = "live", **more: object) -> Api:
         """A client with a new key."""
-        made = await self.api("POST", "/v1/keys", {"name": "t", "scopes": scopes or ALL.split(","), "mode": mode, **more})
+        made = await self.api(
+            "POST", "/v1/keys", {"name": "t", "scopes": scopes or ALL.split(","), "mode": mode, **more}
+        )
         assert made.status == 201, made
         return Api(self.http, self.gateway.base, made.body["key"])
 
@@ -210,7 +168,9 @@ class World(msgspec.Struct):
             assert kept.status in {200, 201}, kept
         return one
 
-    async def send(self, to: Person | str, text: str = "Power cut tonight.", *, api: Api | None = None, **message: Any) -> Any:
+    async def send(
+        self, to: Person | str, text: str = "Power cut tonight.", *, api: Api | None = None, **message: Any
+    ) -> Any:
         """An accepted message to a customer."""
         given: dict[str, Any] = {"customer": to.id if isinstance(to, Person) else to, "category": "outage"}
         if "template" not in message:

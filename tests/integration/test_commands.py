@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import app
+from gateway.store.api_keys import SCOPES
 from tests.support.commands import Served, command, environment, ports, serving
 from tests.support.running import ask
 
@@ -53,6 +56,19 @@ def test_help_names_every_command_and_each_has_its_own() -> None:
         assert shown.exit_code == 0, shown
         assert f" {' '.join(arguments)} " in shown.output
     assert shell.invoke(app, ["frobnicate"]).exit_code == 2
+
+
+def test_help_needs_none_of_what_the_commands_work_with() -> None:
+    heavy = {"aiohttp", "aiosmtplib", "babel", "jinja2", "phonenumbers", "redis", "structlog", "twilio", "wechatpy"}
+    heavy |= {"gateway.app", "gateway.sandbox", "gateway.service", "gateway.store"}
+    code = "import json, sys, gateway.cli; print(json.dumps(list(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    assert heavy & set(json.loads(loaded)) == set()
+
+
+def test_the_help_of_keys_names_every_scope() -> None:
+    shown = CliRunner(env={"COLUMNS": "120", "TERM": "dumb"}).invoke(app, ["keys", "create", "--help"]).output
+    assert ", ".join(SCOPES) in shown
 
 
 async def test_keys_beside_a_running_gateway(tmp_path: Path) -> None:

@@ -138,8 +138,8 @@ async def test_looking_counts_nothing_and_sending_counts_once(gateway: Gateway, 
     "prompt, given, value",
     [
         (Prompt(kind="acknowledge"), "1", True),
-        (Prompt(kind="yes_no"), "no", False),
-        (Prompt(kind="choice", options=(Option("a", "One"), Option("b", "Two & three"))), "b", "b"),
+        (Prompt(kind="yes_no"), "2", False),
+        (Prompt(kind="choice", options=(Option("a", "One"), Option("b", "Two & three"))), "2", "b"),
         (Prompt(kind="text"), "%CE%BA%CE%B1%CE%BB%CE%AC%0D%0A%21", "καλά\n!"),
     ],
 )

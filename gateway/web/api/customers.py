@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import structlog
@@ -27,6 +28,11 @@ async def put(call: Call[types.ProfileIn, NoQuery]) -> Answer:
     """Make or replace a profile."""
     result = await done(call.gateway.people.put(call.path["id"], call.tree, await expected(call)))
     return shown(result, 201 if result.created else 200)
+
+
+async def check(call: Call[types.ProfileIn, NoQuery], _spoilt: Collection[str]) -> list[tuple[str, str]]:
+    """What is wrong with a profile beyond its types."""
+    return call.gateway.people.profile_problems(call.tree)
 
 
 async def look(call: Call[None, NoQuery]) -> Answer:
@@ -114,6 +120,7 @@ OPERATIONS: Final = (
         tag="Customers",
         scope="customers",
         handler=put,
+        check=check,
         summary="Make or replace a customer",
         body=types.ProfileIn,
         live_only=True,

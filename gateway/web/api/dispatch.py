@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Sequence
 from types import UnionType
-from typing import Any, Final, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from aiohttp import web
@@ -41,12 +41,17 @@ def handler_of(operation: Operation, gateway: Gateway, auth: Auth) -> Handler:
         key = await auth.principal(request, operation.scope)
         if operation.live_only:
             require_live(key)
-        query = read_query(request, operation.query)
+        query, wrong = read_query(request, operation.query)
         tree = await _tree(request, operation)
         seed = gateway.idempotency.unkeyed()
         call = Call[Any, Any](request, gateway, key, query, None, tree, seed)
-        if operation.body is not None and not isinstance(operation.body, Raw):
-            call.body = await _body(operation, call)
+        try:
+            if operation.body is not None and not isinstance(operation.body, Raw):
+                call.body = await _body(operation, call)
+        except Problem as bad:
+            raise invalid([*wrong, *((error.pointer, error.detail) for error in bad.errors)]) from None
+        if wrong:
+            raise invalid(wrong)
         once = idempotency_key(request) if operation.creates else None
         if once is not None and not getattr(query, "dry_run", False):
             return await _once(operation, call, once)
@@ -62,14 +67,10 @@ async def _body(operation: Operation, call: Call[Any, Any]) -> Any:
     except Problem as bad:
         if operation.check is None or not _is_object(call.tree):
             raise
-        given = cast("dict[str, Any]", call.tree)
-        spoilt = {error.pointer.split("/")[1] for error in bad.errors}
-        call.tree = {name: value for name, value in given.items() if name not in spoilt}
-        if collect(call.tree, operation.body):
-            raise
-        call.body = convert(call.tree, operation.body)
-        more = [fault for fault in await operation.check(call) if fault[0].split("/")[1] not in spoilt]
-        raise invalid([*((error.pointer, error.detail) for error in bad.errors), *more]) from None
+        known = {error.pointer for error in bad.errors}
+        more = await operation.check(call, {pointer.split("/")[1] for pointer in known})
+        new = [fault for fault in more if fault[0] not in known]
+        raise invalid([*((error.pointer, error.detail) for error in bad.errors), *new]) from None
 
 
 def _is_object(tree: object) -> bool:
@@ -129,8 +130,8 @@ def idempotency_key(request: web.Request) -> str | None:
     return given[0]
 
 
-def read_query(request: web.Request, wanted: Any) -> Any:
-    """The parameters as a value of `wanted`. Raises Problem 422: unknown, repeated and bad ones, all at once."""
+def read_query(request: web.Request, wanted: Any) -> tuple[Any, list[tuple[str, str]]]:
+    """The parameters as a value of `wanted`, and what is wrong with them: unknown, repeated and bad ones, all at once."""
     fields, values = _parameters(wanted), dict[str, Any]()
     faults: list[tuple[str, str]] = []
     for name, text in request.query.items():
@@ -144,9 +145,7 @@ def read_query(request: web.Request, wanted: Any) -> Any:
             faults += [(f"?{name}", detail) for _, detail in found]
             if not found:
                 values[name] = msgspec.convert(value, fields[name], strict=False)
-    if faults:
-        raise invalid(faults)
-    return wanted(**values)
+    return (None if faults else wanted(**values)), faults
 
 
 @functools.cache

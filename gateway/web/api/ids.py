@@ -20,7 +20,9 @@ CustomerId = Annotated[
     Meta(pattern=rf"^~?[A-Za-z0-9._:@-]{{1,128}}{END}", description="Chosen by you; `~…` names a one-off recipient."),
 ]
 _READABLE: Final = re.compile(r"~?[A-Za-z0-9._:@-]{1,128}")
-_TAG: Final = re.compile(r'"([0-9]{1,18})"')
+_TAG: Final = re.compile(r'"([\x21\x23-\x7e\x80-\xff]*)"')
+NEVER: Final = -1
+"""The version of a well-formed tag that can't be ours: it is no present one (RFC 9110, 13.1.1)."""
 
 
 def known_id(call: Call[Any, Any], what: str, part: str = "id") -> str:
@@ -54,7 +56,7 @@ def if_match(request: web.Request) -> int | None:
     match = _TAG.fullmatch(given[0].strip().removeprefix("W/"))
     if len(given) != 1 or match is None:
         raise invalid([(":If-Match", 'must be the ETag of the last answer, such as "7".')])
-    return int(match[1])
+    return int(match[1]) if match[1].isascii() and match[1].isdigit() and len(match[1]) < 19 else NEVER
 
 
 def require_version(request: web.Request, version: int | None) -> None:

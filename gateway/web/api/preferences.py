@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from gateway.links import PREFERENCES
@@ -22,6 +23,11 @@ async def put_preferences(call: Call[types.PreferencesIO, NoQuery]) -> Answer:
     """Replace the wishes."""
     customer = known_id(call, "customer")
     return shown(await done(call.gateway.people.put_preferences(customer, call.tree, await expected(call))))
+
+
+async def check(call: Call[types.PreferencesIO, NoQuery], _spoilt: Collection[str]) -> list[tuple[str, str]]:
+    """What is wrong with preferences beyond their types."""
+    return call.gateway.people.preference_problems(call.tree)
 
 
 async def consents(call: Call[None, NoQuery]) -> Answer:
@@ -80,6 +86,7 @@ OPERATIONS: Final = (
         tag="Customers",
         scope="customers",
         handler=put_preferences,
+        check=check,
         summary="Replace the preferences",
         body=types.PreferencesIO,
         live_only=True,
