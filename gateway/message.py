@@ -206,6 +206,8 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     reference: str | None = None
     metadata: dict[str, Any] = {}
     addresses: tuple[tuple[str, str], ...] | None = None
+    locale: str | None = None
+    time_zone: str | None = None
     prompt: Prompt | None = None
     status: Status = "queued"
     verdict: Verdict = PENDING

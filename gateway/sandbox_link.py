@@ -27,7 +27,6 @@ def sandbox_config(
     twilio, wechat, smtp = settings.twilio, settings.wechat, settings.smtp
     if twilio is None or wechat is None or smtp is None:
         raise ValueError("sandbox settings need all channels")
-    template = wechat.default_template
     return SandboxConfig(
         account_sid=twilio.account_sid,
         auth_token=twilio.auth_token,
@@ -36,7 +35,6 @@ def sandbox_config(
         wechat_secret=wechat.app_secret,
         wechat_token=wechat.token,
         wechat_aes_key=wechat.aes_key or "",
-        wechat_templates=frozenset((template.id,)) if template is not None else frozenset(),
         smtp_login=(smtp.user, smtp.password) if smtp.user and smtp.password else None,
         public_url=public_url,
         bounce=bounce,

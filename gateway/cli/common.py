@@ -54,6 +54,7 @@ def log_to_stderr(*, level: int, json: bool) -> None:
     render: Any = structlog.processors.JSONRenderer() if json else console
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *([structlog.processors.format_exc_info] if json else []),

@@ -78,7 +78,7 @@ class Desk:
         uses: tuple[int, ...] = ()
         if not message.attempts and not message.done:
             uses = await self.messages.cap_uses(message, self.category(message))
-        return Case(message, loaded.version, Before.of(message), customer, version, uses)
+        return Case(message, loaded.version, Before.of(message), addressed(message, customer), version, uses)
 
     async def reopen(self, message_id: str) -> Case | None:
         """The message as it stands now; None when it is gone."""
@@ -138,3 +138,11 @@ class Desk:
         """Load a message, apply news, decide, commit; None when there is no such message."""
         case = await self.reopen(message_id)
         return None if case is None else await self.settle(case, news)
+
+
+def addressed(message: Message, customer: Customer) -> Customer:
+    """The person as this message sees them: what a one-off recipient was given counts before what is stored."""
+    if message.locale is not None:
+        wishes = msgspec.structs.replace(customer.preferences, language=None)
+        customer = msgspec.structs.replace(customer, locale=message.locale, preferences=wishes)
+    return customer if message.time_zone is None else msgspec.structs.replace(customer, time_zone=message.time_zone)

@@ -15,7 +15,7 @@ import msgspec
 from gateway.content.content import Body, Content, problems
 from gateway.content.render import Unfit
 from gateway.customer import Address, ConsentEntry, Customer
-from gateway.delivery.desk import Case, Desk
+from gateway.delivery.desk import Case, Desk, addressed
 from gateway.delivery.request import NewMessage, Problem, Rejected, check, prompt_for, reach_for
 from gateway.delivery.words import Words, in_window, pack
 from gateway.message import PENDING, Message, Mode, RouteStep
@@ -206,9 +206,12 @@ class Intake:
             reference=new.reference,
             metadata=new.metadata,
             addresses=_given(new),
+            locale=new.recipient.locale if new.recipient is not None else None,
+            time_zone=new.recipient.time_zone if new.recipient is not None else None,
             prompt=prompt,
             retry_of=new.retry_of,
         )
+        customer = addressed(message, customer)
         message.due_at = due_at(message, customer, self._desk.rules)
         uses = await self._desk.messages.cap_uses(message, category)
         return Case(message, 0, Before(), customer, version, uses), body, category

@@ -19,7 +19,7 @@ from gateway.delivery.words import Words, in_window, unpack
 from gateway.message import Attempt, Fault, Message, Mode, Receipt
 from gateway.news import absorb
 from gateway.routing.decide import apply
-from gateway.routing.fallback import ABSENT_AFTER_MS, CALLBACK_GRACE_MS
+from gateway.routing.fallback import ABSENT_AFTER_MS, callback_grace
 from gateway.routing.view import Next, Turn
 from gateway.store.clock import Clock
 from gateway.store.pipe import StoreUnavailable
@@ -251,7 +251,7 @@ def _wait_for_callback(message: Message, attempt_id: str, now: int) -> None:
     """The answer was lost. A callback may still explain it; until then, and for so long, it isn't called unknown."""
     attempt = message.attempt(attempt_id)
     if attempt is not None and attempt.status == "started":
-        attempt.lease_until = min(attempt.lease_until, now + CALLBACK_GRACE_MS)
+        attempt.lease_until = min(attempt.lease_until, now + callback_grace(message, now))
 
 
 def _hear_answer(message: Message, attempt: Attempt, found: Accepted | Absent | Unknown, now: int) -> None:

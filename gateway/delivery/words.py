@@ -11,7 +11,7 @@ from gateway.channels.base import Outbound, Rendered
 from gateway.content.content import Body
 from gateway.content.render import Unfit, render
 from gateway.customer import Customer
-from gateway.links import ANSWER, MESSAGE, PREFERENCES, UNSUBSCRIBE, Links
+from gateway.links import ANSWER, MESSAGE, UNSUBSCRIBE, Links
 from gateway.message import Attempt, Message
 from gateway.routing.policy import Category
 from gateway.settings_types import Settings
@@ -59,9 +59,9 @@ class SignedPages:
         return self._url("u", UNSUBSCRIBE, self._message.id, UNSUBSCRIBE_LIVES_MS)
 
     @property
-    def preferences(self) -> str:
-        """The person's preferences."""
-        return self._url("p", PREFERENCES, self._message.customer, PAGE_LIVES_MS)
+    def preferences(self) -> str | None:
+        """The person's preferences: no page shows them yet, so no message leads there."""
+        return None
 
     def _url(self, path: str, purpose: str, payload: str, lives: int) -> str:
         known = self._made.get(path)

@@ -15,6 +15,7 @@ from gateway.news import absorb, level_of
 from gateway.routing.policy import Category
 from gateway.routing.retry import retry_at
 from gateway.routing.traits import Traits
+from gateway.routing.view import deadline_of
 
 CALLBACK_GRACE_MS: Final = 5_000
 """How long a lost answer waits for a callback to explain it before it is called unknown."""
@@ -86,6 +87,13 @@ def expire_leases(message: Message, now: int) -> bool:
         if attempt.status == "started" and attempt.lease_until <= now:
             changed |= absorb(message, Receipt(attempt=attempt.id, at=now, status="unknown"))
     return changed
+
+
+def callback_grace(message: Message, now: int) -> int:
+    """How long (ms) a lost answer waits for a callback: a part of a short step, and never past the deadline."""
+    step = message.reach.step
+    part = CALLBACK_GRACE_MS if step is None else step * 1000 // 4
+    return max(0, min(CALLBACK_GRACE_MS, part, (deadline_of(message, now) - now) // 2))
 
 
 def step_end(message: Message, step: Step, traits: Traits, deadline: int) -> int:

@@ -144,7 +144,7 @@ def categories(overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, Category
         try:
             table[name] = msgspec.convert({**base, **changes}, Category)
         except msgspec.ValidationError as bad:
-            faults.append(f"[categories.{name}]: {bad}; see the table of categories in the documentation.")
+            faults.append(f"[categories.{name}]: {bad}; the fields are {', '.join(Category.__struct_fields__)}.")
     if faults:
         raise ValueError("\n".join(faults))
     return table

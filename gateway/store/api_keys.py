@@ -91,7 +91,8 @@ class ApiKeys:
             digest=_digest(self._peppers[0], match[2], match[3]),
             created_at=self._clock.now(),
             expires_at=expires_at,
-            rate=rate,
+            # A float as it will be read again: a record is replaced only if its bytes are unchanged.
+            rate=None if rate is None else float(rate),
         )
         if not await self._write("HSETNX", keys.API_KEYS, made.id, msgspec.msgpack.encode(made)):
             made = await self._read(made.id) or made

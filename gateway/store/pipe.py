@@ -29,6 +29,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 MOST: Final = 64
 MOST_BYTES: Final = 256 * 1024
 WAITING_MOST: Final = 20_000
+ANSWER_SECONDS: Final = 5.0
+"""How long a server may take to answer before it counts as away."""
 
 _FOR_NOW: Final = (BusyLoadingError, ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 
@@ -77,10 +79,11 @@ class Pipe:
                 batch.append(self._waiting.popleft())
                 total += batch[-1][1]
             try:
-                answers = await self._execute([command for command, _, _ in batch])
-            except (RedisConnectionError, RedisTimeoutError, OSError) as away:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    answers = await self._execute([command for command, _, _ in batch])
+            except (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError) as away:
                 for _, _, future in batch:
-                    _fail(future, StoreUnavailable(str(away)))
+                    _fail(future, StoreUnavailable(str(away) or "Redis does not answer"))
                 continue
             except asyncio.CancelledError:
                 for _, _, future in batch:

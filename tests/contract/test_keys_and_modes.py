@@ -29,7 +29,6 @@ MATRIX: list[tuple[str, str, Any, str]] = [
     ("PUT", "/v1/customers/{customer}/preferences", {"zzz": 1}, "customers"),
     ("GET", "/v1/customers/{customer}/consents", None, "customers"),
     ("POST", "/v1/customers/{customer}/consents", {}, "customers"),
-    ("POST", "/v1/customers/{customer}/preference-link", None, "customers"),
     ("PUT", "/v1/templates/none", {}, "operate"),
     ("POST", "/v1/channels/sms/pause", {}, "operate"),
     ("POST", "/v1/channels/sms/resume", {"zzz": 1}, "operate"),

@@ -27,14 +27,14 @@ def pages(category: str, signing: Links) -> SignedPages:
 def test_every_rendering_has_the_same_links() -> None:
     early, late = pages("service", links()), pages("service", links(now=NOW + 3_600_000))
     assert early.message == late.message == early.message
-    assert (early.answer, early.unsubscribe, early.preferences) == (late.answer, late.unsubscribe, late.preferences)
+    assert (early.answer, early.unsubscribe) == (late.answer, late.unsubscribe)
 
 
 def test_each_opens_its_own_page_alone() -> None:
     reader, made = links(), pages("service", links())
     assert made.unsubscribe is not None
     whose = {"m": (MESSAGE, made.message, MINE.id), "a": (ANSWER, made.answer, MINE.id)}
-    whose |= {"u": (UNSUBSCRIBE, made.unsubscribe, MINE.id), "p": (PREFERENCES, made.preferences, MINE.customer)}
+    whose["u"] = (UNSUBSCRIBE, made.unsubscribe, MINE.id)
     for path, (purpose, url, subject) in whose.items():
         token = url.removeprefix(f"https://g.example/{path}/")
         assert reader.read(purpose, token) == subject

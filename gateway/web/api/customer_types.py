@@ -120,18 +120,9 @@ class ExportOut(msgspec.Struct, frozen=True, kw_only=True):
     preferences: PreferencesIO
     consents: ConsentsOut
     messages: tuple[MessageOut, ...]
-
-
-class LinkIn(_In, frozen=True, kw_only=True):
-    """How long the link holds."""
-
-    expires_in: Annotated[int, Meta(ge=60, le=31_536_000, description="Seconds.")] = 604_800
-
-
-class LinkOut(msgspec.Struct, frozen=True):
-    """The signed link: whoever has it may change this one person's preferences."""
-
-    url: str
+    contents: Annotated[
+        dict[str, Any], Meta(description="By message: the template with its data, or the words, while they are kept.")
+    ]
 
 
 class LiftIn(_In, frozen=True, kw_only=True):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
+import msgspec
 import structlog
 
+from gateway.delivery.words import unpack
 from gateway.message import Mode
 from gateway.numbers import normalise
 from gateway.store.listing import Filter
@@ -64,8 +66,16 @@ async def export(call: Call[None, NoQuery]) -> Answer:
         "preferences": wishes.view,
         "consents": ledger,
         "messages": found,
+        "contents": {message.id: await _content(call, message.id) for message in found},
     }
     return Answer(body=body)
+
+
+async def _content(call: Call[Any, Any], message_id: str) -> Any:
+    """What a message says, as it was accepted; None past its retention."""
+    loaded = await call.gateway.messages.load(message_id)
+    raw = None if loaded is None else await call.gateway.messages.body(loaded.message)
+    return None if raw is None else msgspec.to_builtins(unpack(raw))
 
 
 async def _messages(call: Call[Any, Any], customer: str, mode: Mode) -> list[MessageOut]:

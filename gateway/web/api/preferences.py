@@ -1,11 +1,10 @@
-"""What people wish and what they agreed to: preferences, the consent ledger, the link to the preference centre."""
+"""What people wish and what they agreed to: preferences and the consent ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Final
 
-from gateway.links import PREFERENCES
 from gateway.web.api import customer_types as types
 from gateway.web.api.changes import ETAG, done, expected, shown
 from gateway.web.api.ids import known_id
@@ -42,14 +41,6 @@ async def add_consent(call: Call[ConsentIn, NoQuery]) -> Answer:
     """Append to the ledger. Without a time of its own an entry gets the request's, so a repeat is the same entry."""
     entry = {"at": wire_time(call.seed.at).isoformat(), **{k: v for k, v in call.tree.items() if v is not None}}
     return Answer(status=201, body=await done(call.gateway.people.add_consent(known_id(call, "customer"), entry)))
-
-
-async def preference_link(call: Call[types.LinkIn, NoQuery]) -> Answer:
-    """A link for this person alone."""
-    customer = known_id(call, "customer")
-    if await call.gateway.people.view(customer) is None:
-        raise not_found("customer")
-    return Answer(body=types.LinkOut(call.gateway.links.url("p", PREFERENCES, customer, call.body.expires_in)))
 
 
 _WISHES: Final = {
@@ -123,19 +114,5 @@ OPERATIONS: Final = (
         refuses=(404,),
         example=_CONSENT,
         description="Append-only. A grant lifts the person's own withdrawal only with `proof`.",
-    ),
-    Operation(
-        method="POST",
-        path="/v1/customers/{id}/preference-link",
-        name="makePreferenceLink",
-        tag="Customers",
-        scope="customers",
-        handler=preference_link,
-        summary="A link to the preference centre",
-        body=types.LinkIn,
-        live_only=True,
-        answers={200: types.LinkOut},
-        refuses=(404,),
-        example={"expires_in": 86400},
     ),
 )
