@@ -93,7 +93,7 @@ class Service:
         if "callbacks" in self.roles and settings.smtp is not None:
             returns = Returns(settings, gateway.receipts, gateway.messages, gateway.customers, gateway.clock)
             self._bounces = BounceServer(returns)
-            await self._bounces.start(settings.http_host, settings.bounce_port)
+            await self._bounces.start(settings.http_host, settings.bounce_port, share=self._reuse_port)
         if "worker" in self.roles:
             self._worker = gateway.worker()
             self._tasks.append(asyncio.create_task(self._worker.run()))

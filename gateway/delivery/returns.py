@@ -84,10 +84,10 @@ class BounceServer:
         self._server: asyncio.Server | None = None
         self.port = 0
 
-    async def start(self, host: str, port: int) -> None:
-        """Open the port; 0 lets the system pick. Raises OSError when it is taken."""
+    async def start(self, host: str, port: int, *, share: bool = False) -> None:
+        """Open the port; 0 lets the system pick, `share`: with other processes of ours. Raises OSError when it is taken."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._protocol, host, port)
+        self._server = await loop.create_server(self._protocol, host, port, reuse_port=share or None)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def _protocol(self) -> asyncio.BaseProtocol:

@@ -1,0 +1,24 @@
+"""`gateway serve --processes N`: processes that share every public port, and end together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.commands import end, environment, ports, start
+from tests.support.running import until
+
+
+async def test_two_processes_share_the_ports_and_end_together(tmp_path: Path) -> None:
+    mail = {"SMTP_URL": "smtp://127.0.0.1:9", "EMAIL_FROM": "power@example.org"}
+    served = await start(tmp_path, ["serve", "--processes", "2"], environment(tmp_path, **ports(), **mail))
+    try:
+
+        async def both() -> bool:
+            return served.log().count('"event": "started"') == 2
+
+        await until(both, 30)
+    finally:
+        status = await end(served)
+    assert status == 0, served.log()
+    assert "process_died" not in served.log()
+    assert served.log().count('"event": "stopped"') == 2
