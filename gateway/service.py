@@ -100,6 +100,14 @@ class Service:
             self._tasks[-1].add_done_callback(self._worker_ended)
         log.info("started", roles=list(self.roles), public=self.public_url, console=self.console_url)
 
+    async def ended(self, stopped: asyncio.Event) -> bool:
+        """Wait until somebody stops the process (True) or its worker has died (False)."""
+        waits = [asyncio.create_task(event.wait()) for event in (stopped, self.failed)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        return not self.failed.is_set()
+
     def _worker_ended(self, task: asyncio.Task[None]) -> None:
         """A worker that ends by itself is a bug: the process must not go on looking alive."""
         if not task.cancelled() and task.exception() is not None:

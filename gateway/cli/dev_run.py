@@ -56,7 +56,7 @@ async def dev(settings: Settings, *, show_tour: bool, leave: bool) -> bool:
         if show_tour:
             good = await tour.play(service, sandbox, key, people, stopped)
         if not leave:
-            await stopped.wait()
+            good = await service.ended(stopped) and good
         return good
 
 

@@ -43,12 +43,18 @@ async def serve(settings: Settings, roles: tuple[Role, ...], processes: int) -> 
             err.print(
                 f"Serving {service.public_url or 'no HTTP'} with {', '.join(roles)}. Ctrl-C stops it.", highlight=False
             )
-            await stopped.wait()
+            good = await service.ended(stopped)
         finally:
             for child in children:
                 child.end()
             await service.stop()
             await asyncio.gather(*(child.ended() for child in children))
+        if not good:
+            fail("the worker died of a bug; the log says which. Start the gateway again: nothing accepted is lost.")
+
+
+RESTART_PAUSE_S: Final = 1
+"""Between a child's death and its next start, so that one that can't start doesn't take the machine with it."""
 
 
 class _Child:
@@ -70,8 +76,9 @@ class _Child:
             code = await asyncio.to_thread(self._process.wait)
             if not self._stopping:
                 log.error("process_died", status=code)
-                await asyncio.sleep(1)
-                self._process = self._start()
+                await asyncio.sleep(RESTART_PAUSE_S)
+                if not self._stopping:
+                    self._process = self._start()
 
     def end(self) -> None:
         """Ask it to stop."""

@@ -164,7 +164,7 @@ class Worker:
     def _start(self, number: int, taken: Taken) -> Lane:
         try:
             lane: Lane = decode_taken(taken).lane if taken.member.startswith("m:") else "critical"
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, ValueError):
             lane = "normal"
         board, post = self._posts[taken.channel] if taken.channel is not None else (None, None)
         if board is not None and post is not None:
@@ -189,7 +189,9 @@ class Worker:
         try:
             if taken.member.startswith("m:") and schema_of(taken) > SCHEMA:
                 return
-            if taken.takes > TAKES_WITHOUT_A_TRACE:
+            if taken.version < 0:
+                await self._bury(number, taken, "The record has lost its version.")
+            elif taken.takes > TAKES_WITHOUT_A_TRACE:
                 await self._bury(number, taken, "Taken again and again without a result.")
             elif taken.member.startswith("m:"):
                 await self._work_message(taken, post)

@@ -206,7 +206,7 @@ class Scripts:
         items: list[list[Any]] = answer[2]
         names: list[str | None] = [None, None, None, *(channel for channel in permits for _lane in LANES)]
         found = tuple(
-            Taken(m.decode(), int(v), s, sup.decode(), can.decode(), int(t), names[int(i) - 1])
+            Taken(m.decode(), _version(v), s, _plain(sup), _plain(can), int(t), names[int(i) - 1])
             for i, m, v, s, sup, can, t in items
         )
         return Haul(int(now), None if soonest == -1 else int(soonest), found)
@@ -260,6 +260,15 @@ class Scripts:
 
 def _text(value: int | None) -> str | int:
     return "" if value is None else value
+
+
+def _version(raw: bytes | None) -> int:
+    """A record's version; -1, which no commit can match, for a record that has lost it: its own work must fail, not the take."""
+    return int(raw) if raw is not None and raw.isdigit() else -1
+
+
+def _plain(raw: bytes) -> str:
+    return raw.decode(errors="replace")
 
 
 def _place(change: Change) -> str | int:

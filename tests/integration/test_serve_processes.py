@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+from gateway.service import Service
+from gateway.settings import load
 from tests.support.commands import end, environment, ports, start
 from tests.support.running import until
 
@@ -22,3 +25,12 @@ async def test_two_processes_share_the_ports_and_end_together(tmp_path: Path) ->
     assert status == 0, served.log()
     assert "process_died" not in served.log()
     assert served.log().count('"event": "stopped"') == 2
+
+
+async def test_a_dead_worker_ends_its_process(tmp_path: Path) -> None:
+    service = Service(load({}, tmp_path, command="dev"), "unix:///nowhere")
+    stopped = asyncio.Event()
+    stopped.set()
+    assert await service.ended(stopped)
+    service.failed.set()
+    assert not await service.ended(asyncio.Event())

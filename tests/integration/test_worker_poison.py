@@ -70,6 +70,24 @@ async def test_an_unreadable_record(redis_url: str, tmp_path: Path, category: st
         assert sms.to() == [good.id]
 
 
+@pytest.mark.parametrize("field, value", [("v", "no number"), ("v", ""), ("can", "no time"), ("sup", b"\xff")])
+async def test_a_record_with_a_spoilt_field_ends_nobodys_work(
+    redis_url: str, tmp_path: Path, field: str, value: Any
+) -> None:
+    sms = Scripted("sms")
+    async with core(redis_url, tmp_path, sms) as gw:
+        await gw.person("maria", sms=PHONE)
+        await gw.person("nikos", sms=OTHER_PHONE)
+        bad = await gw.send("maria", "outage")
+        await gw.client.hset(where(bad.id).message(bad.id), field, value)
+        await gw.nudge(bad)
+        gw.work()
+        if field == "v":
+            assert "version" in (await buried(gw, f"m:{bad.id}")).reason
+        good = await gw.send("nikos", "outage")
+        await gw.when(good, lambda m: m.attempts and m.attempts[0].status == "accepted")
+
+
 async def _in_no_line(gw: Core, message: Message, lane: str) -> bool:
     return not await gw.line(message, "sms", lane)
 
