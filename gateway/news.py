@@ -133,16 +133,7 @@ def final_verdict(message: Message) -> Verdict:
         return closing
     proved = proof(message)
     if proved is not None:
-        return Verdict(
-            state="reached",
-            proven=True,
-            late=True,
-            channel=proved.channel,
-            attempt=proved.id,
-            level=level_of(proved),
-            at=proved_at(proved, message.reach.until),
-            text=f"Reached by {proved.channel}, after the message had been given up.",
-        )
+        return reached_by(message, proved, late=True)
     if message.acknowledged_at is not None:
         return acknowledged_verdict(message, late=True)
     if relied_on is None or not bounced:
@@ -154,6 +145,21 @@ def final_verdict(message: Message) -> Verdict:
         at=relied_on.times["failed"],
         code="bounced",
         text=f"The provider had taken it, but the {relied_on.channel} bounced afterwards.",
+    )
+
+
+def reached_by(message: Message, proved: Attempt, *, late: bool) -> Verdict:
+    """The verdict when an attempt has proved `reach.until`."""
+    after = ", after the message had been given up" if late else ""
+    return Verdict(
+        state="reached",
+        proven=True,
+        late=late,
+        channel=proved.channel,
+        attempt=proved.id,
+        level=level_of(proved),
+        at=proved_at(proved, message.reach.until),
+        text=f"Reached by {proved.channel}{after}.",
     )
 
 

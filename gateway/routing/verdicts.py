@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.message import Message, Skipped, Verdict
-from gateway.news import acknowledged_verdict, level_of, proof, proved_at
+from gateway.news import acknowledged_verdict, level_of, proof, reached_by
 from gateway.routing.fallback import settles, steps_of
 from gateway.routing.view import View
 
@@ -15,15 +15,7 @@ def ended(view: View, deadline: int, now: int) -> Verdict | None:
     message = view.message
     proved = proof(message)
     if proved is not None:
-        return Verdict(
-            state="reached",
-            proven=True,
-            channel=proved.channel,
-            attempt=proved.id,
-            level=level_of(proved),
-            at=proved_at(proved, message.reach.until),
-            text=f"Reached by {proved.channel}.",
-        )
+        return reached_by(message, proved, late=False)
     if message.acknowledged_at is not None:
         return acknowledged_verdict(message, late=False)
     if message.cancelled_at is not None:

@@ -134,7 +134,7 @@ class Records:
                     break
         except StoreUnavailable:
             raise  # what the last write did is unknown, so the hints must stay
-        except Exception:
+        except Exception:  # whatever it is goes on; nothing was written, so the hints must not stay
             await self._take_back(customer, hinted)
             raise
         bumped = await self._take_back(
