@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ from gateway.delivery.callbacks import Callbacks
 from gateway.delivery.desk import Desk
 from gateway.delivery.effects import Effects
 from gateway.delivery.follow import Follower
+from gateway.delivery.housekeeping import Housekeeper
 from gateway.delivery.inbound import Inbox
 from gateway.delivery.intake import Intake
 from gateway.delivery.meeting import Meeting
@@ -31,9 +33,10 @@ from gateway.delivery.metrics import Metrics
 from gateway.delivery.pacing import Switchboard
 from gateway.delivery.people import People
 from gateway.delivery.receipts import Receipts
+from gateway.delivery.room import Room
 from gateway.delivery.sending import Sender
 from gateway.delivery.words import Words
-from gateway.delivery.worker import Worker
+from gateway.delivery.worker import Alone, Worker
 from gateway.links import Links
 from gateway.message import Mode
 from gateway.routing.policy import categories
@@ -50,6 +53,7 @@ from gateway.store.listing import Listing
 from gateway.store.messages import Messages
 from gateway.store.scripts import Scripts
 from gateway.store.templates import Templates
+from gateway.store.upkeep import Upkeep
 from gateway.web.acts import Board, PublicPages
 
 CONNECTIONS: Final = 32
@@ -146,6 +150,13 @@ class Gateway:
         self.desk = Desk(self.messages, self.customers, self.rules, self.boards, effects, self.metrics, self.clock)
         self.words = Words(settings, self.links, self._speaks)
         self.follower = Follower(self.scripts, self.clock, [live, test])
+        self.housekeeper = Housekeeper(
+            Upkeep(self.client, self.scripts),
+            self.clock,
+            self.metrics,
+            self.name,
+            keep_records=settings.retention_message_days,
+        )
         meeting = Meeting(self.scripts)
         self.sender = Sender(
             self.desk,
@@ -156,10 +167,13 @@ class Gateway:
             lambda mode: test_callback_base if mode == "test" else settings.public_url,
             self.follower.rouse,
         )
-        self.inbox = Inbox(self.scripts, self.desk, self.customers, self.clock)
+        self.inbox = Inbox(
+            self.scripts, self.desk, self.customers, self.clock, keep_content=settings.retention_content_days
+        )
         self.receipts = Receipts(self.desk, meeting)
         known = registry.names()
-        self.intake = Intake(self.desk, self.customers, self.templates, self.words, self.clock, known)
+        self.room = Room(self.client, self.metrics)
+        self.intake = Intake(self.desk, self.customers, self.templates, self.words, self.clock, known, self.room)
         self.people = People(self.customers, self.clock, known_channels=known, categories=self.rules.categories)
         self.board = Board(live, settings, self.scripts, self.clock)
         self.pages = PublicPages(self.desk, self.words, self.inbox, self.customers, self.clock)
@@ -170,11 +184,11 @@ class Gateway:
         own: Mapping[str, Voice] = self.settings.channels["voice"].voices if "voice" in self.settings.channels else {}
         return voice_for(language, own) is not None
 
-    def worker(self) -> Worker:
-        """A worker of this process, not running yet."""
+    def worker(self, alone: Alone | None = None) -> Worker:
+        """A worker of this process, not running yet. `alone`: works on what others did not survive."""
         report: Callable[[], Any] = lambda: self.follower.worked(self.name)  # noqa: E731 - bound to this process's name
         boards = [self.boards["live"], self.boards["test"]]
-        return Worker(self.client, self.scripts, self.clock, self.desk, self.sender, self.inbox, boards, report)
+        return Worker(self.client, self.scripts, self.clock, self.desk, self.sender, self.inbox, boards, report, alone)
 
     def has_channel(self, name: str) -> bool:
         """Whether callbacks of that channel have a reader."""
@@ -196,19 +210,24 @@ class Gateway:
 
         Raises BadSettings, and redis' ConnectionError when the server can't be reached.
         """
-        client = await connect(redis_url, max_connections=CONNECTIONS)
-        scripts, clock = Scripts(client), Clock()
-        pepper = await installation(scripts, settings)
-        timeout = aiohttp.ClientTimeout(total=30, connect=5)
-        session = aiohttp.ClientSession(
-            timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=0)
-        )
-        deps = Deps(session, client, clock.now)
-        channels = registry.build(settings, deps)
-        test_channels = channels if test_settings is None else registry.build(test_settings, deps)
-        base = test_callback_base or settings.public_url
-        gateway = cls(settings, client, session, channels, test_channels, scripts, clock, pepper, base)
-        await gateway.follower.once()
+        async with contextlib.AsyncExitStack() as opened:
+            client = await connect(redis_url, max_connections=CONNECTIONS)
+            opened.push_async_callback(client.aclose)
+            scripts, clock = Scripts(client), Clock()
+            pepper = await installation(scripts, settings)
+            timeout = aiohttp.ClientTimeout(total=30, connect=5)
+            session = aiohttp.ClientSession(
+                timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=0)
+            )
+            opened.push_async_callback(session.close)
+            deps = Deps(session, client, clock.now)
+            channels = registry.build(settings, deps)
+            test_channels = channels if test_settings is None else registry.build(test_settings, deps)
+            base = test_callback_base or settings.public_url
+            gateway = cls(settings, client, session, channels, test_channels, scripts, clock, pepper, base)
+            await gateway.follower.once()
+            await gateway.room.once()
+            opened.pop_all()
         return gateway
 
     async def close(self) -> None:

@@ -12,14 +12,15 @@ from aiohttp import web
 
 from gateway.app import Gateway
 from gateway.delivery.returns import BounceServer, Returns
-from gateway.delivery.worker import Worker
+from gateway.delivery.worker import FINISH_S, Worker
+from gateway.isolated import Isolation, Workplace
 from gateway.sandbox.app import Sandbox
 from gateway.sandbox_link import sandbox_config
 from gateway.settings import local_url, with_sandbox
 from gateway.settings_types import ROLES, Role, Settings
 from gateway.web.server import build_callbacks_app, build_console_app, build_public_app, runner
 
-GRACE_S: Final = 30.0
+GRACE_S: Final = FINISH_S + 5.0
 GC_THRESHOLDS: Final = (20_000, 50, 50)
 """Fewer collections than by default (700 or 2000, 10, 10): most of what a message leaves behind has no cycles."""
 
@@ -79,11 +80,11 @@ class Service:
 
     async def _start(self) -> None:
         settings = self.settings
-        test_settings, test_base = await self._test_carriers()
+        place = await self._workplace()
         self._gateway = gateway = await Gateway.open(
-            settings, self._redis_url, test_settings=test_settings, test_callback_base=test_base
+            settings, self._redis_url, test_settings=place.test_settings, test_callback_base=place.test_callback_base
         )
-        self._tasks.append(asyncio.create_task(gateway.follower.run()))
+        self._tasks += [asyncio.create_task(gateway.follower.run()), asyncio.create_task(gateway.room.run())]
         if "api" in self.roles or "callbacks" in self.roles:
             app = build_public_app(gateway, api="api" in self.roles, callbacks="callbacks" in self.roles)
             self.public_url = await self._serve(app, settings.http_port, share=self._reuse_port)
@@ -95,7 +96,8 @@ class Service:
             self._bounces = BounceServer(returns)
             await self._bounces.start(settings.http_host, settings.bounce_port, share=self._reuse_port)
         if "worker" in self.roles:
-            self._worker = gateway.worker()
+            self._tasks.append(asyncio.create_task(gateway.housekeeper.run()))
+            self._worker = gateway.worker(Isolation(place))
             self._tasks.append(asyncio.create_task(self._worker.run()))
             self._tasks[-1].add_done_callback(self._worker_ended)
         log.info("started", roles=list(self.roles), public=self.public_url, console=self.console_url)
@@ -113,6 +115,12 @@ class Service:
         if not task.cancelled() and task.exception() is not None:
             log.error("worker_died", exc_info=task.exception())
             self.failed.set()
+
+    async def _workplace(self) -> Workplace:
+        test_settings, base = await self._test_carriers()
+        return Workplace(
+            settings=self.settings, redis_url=self._redis_url, test_settings=test_settings, test_callback_base=base
+        )
 
     async def _test_carriers(self) -> tuple[Settings | None, str]:
         """Look-alikes for test keys, with a callback address of their own that never leaves the machine."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import os
 import signal
 import subprocess
@@ -19,6 +20,8 @@ from gateway.store.embedded import EmbeddedRedis
 
 log = structlog.get_logger()
 _CHILD: Final = "_GATEWAY_CHILD_OF"
+STUCK_S: Final = 60
+"""A process whose event loop stands still for so long ends, with its stacks on standard error: somebody restarts it."""
 
 
 async def serve(settings: Settings, roles: tuple[Role, ...], processes: int) -> None:
@@ -39,18 +42,31 @@ async def serve(settings: Settings, roles: tuple[Role, ...], processes: int) -> 
                 "Set GATEWAY_HTTP_PORT, GATEWAY_CONSOLE_PORT or GATEWAY_BOUNCE_PORT.",
             )
         children = [_Child(url, roles) for _ in range(processes - 1)]
+        alive = asyncio.create_task(watched())
         try:
             err.print(
                 f"Serving {service.public_url or 'no HTTP'} with {', '.join(roles)}. Ctrl-C stops it.", highlight=False
             )
             good = await service.ended(stopped)
         finally:
+            alive.cancel()
+            faulthandler.cancel_dump_traceback_later()
             for child in children:
                 child.end()
             await service.stop()
             await asyncio.gather(*(child.ended() for child in children))
         if not good:
             fail("the worker died of a bug; the log says which. Start the gateway again: nothing accepted is lost.")
+
+
+async def watched(seconds: float = STUCK_S) -> None:
+    """Put off this process's end for as long as its event loop turns.
+
+    The timer is one of faulthandler's own, outside the interpreter: a loop inside a C library can't hold it up.
+    """
+    while True:
+        faulthandler.dump_traceback_later(seconds, exit=True)
+        await asyncio.sleep(min(1.0, seconds / 4))
 
 
 RESTART_PAUSE_S: Final = 1

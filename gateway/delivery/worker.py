@@ -32,14 +32,17 @@ DECIDING_LEASE_MS: Final = 10_000
 SWEEP_MS: Final = 250
 DECIDING_MOST: Final = 256
 TAKES_BEFORE_MORGUE: Final = 3
-TAKES_WITHOUT_A_TRACE: Final = 12
+FINISH_S: Final = 30.0
 REPORT_MS: Final = 2_000
+
+Alone = Callable[[int, Taken], Awaitable[str | None]]
+"""Works on a record of a partition where it can harm nothing else; why it belongs in the morgue, or None."""
 
 log = structlog.get_logger()
 
 
 class Worker:
-    """One worker process's loop over all partitions."""
+    """One worker process's loop over all partitions. `alone`: for records that others did not survive."""
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class Worker:
         inbox: Inbox,
         boards: Sequence[Switchboard],
         report: Callable[[], Awaitable[None]],
+        alone: Alone | None = None,
     ) -> None:
         self._client: Any = client  # redis-py's own types are partly unknown
         self._scripts = scripts
@@ -59,6 +63,7 @@ class Worker:
         self._sender = sender
         self._inbox = inbox
         self._report = report
+        self._alone = alone
         self._reported = 0
         self._posts: dict[str, tuple[Switchboard, Post]] = {p.line: (b, p) for b in boards for p in b.posts.values()}
         self._rung: set[int] = set()
@@ -73,7 +78,10 @@ class Worker:
         self._stopping = False
 
     async def run(self) -> None:
-        """Work until `stop` is called; then finish what is under way."""
+        """Work until `stop` is called; then finish what is under way, in 30 seconds at most.
+
+        What isn't finished by then is left as it is on record: leases run out, and others go on with it.
+        """
         listener = asyncio.create_task(self._listen())
         try:
             while not self._stopping:
@@ -85,7 +93,10 @@ class Worker:
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
             if self._working:
-                await asyncio.wait(self._working)
+                _, late = await asyncio.wait(self._working, timeout=FINISH_S)
+                for task in late:
+                    task.cancel()
+                await asyncio.gather(*late, return_exceptions=True)
 
     def stop(self) -> None:
         """Take nothing more."""
@@ -185,14 +196,20 @@ class Worker:
         task.add_done_callback(over)
         return lane
 
+    async def work_one(self, number: int, taken: Taken) -> None:
+        """Work on one taken record and nothing else."""
+        await self._work(number, taken, self._posts[taken.channel][1] if taken.channel is not None else None)
+
     async def _work(self, number: int, taken: Taken, post: Post | None) -> None:
         try:
             if taken.member.startswith("m:") and schema_of(taken) > SCHEMA:
                 return
             if taken.version < 0:
                 await self._bury(number, taken, "The record has lost its version.")
-            elif taken.takes > TAKES_WITHOUT_A_TRACE:
-                await self._bury(number, taken, "Taken again and again without a result.")
+            elif self._alone is not None and taken.takes >= TAKES_BEFORE_MORGUE:
+                reason = await self._alone(number, taken)
+                if reason is not None:
+                    await self._bury(number, taken, reason)
             elif taken.member.startswith("m:"):
                 await self._work_message(taken, post)
             else:

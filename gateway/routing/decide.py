@@ -19,11 +19,11 @@ def decide(view: View, now: int) -> Next:
     """What to do with the message at `now` (ms). Pure; always either closes it or names the time to look again."""
     message = view.message
     deadline = deadline_of(message, now)
-    if message.closing is not None:
-        return Next(status="done", wake_at=None, deadline=deadline, closing=message.closing, skipped=message.skipped)
-    closing = ended(view, deadline, now)
+    closing = message.closing or ended(view, deadline, now)
     if closing is not None:
-        return Next(status="done", wake_at=None, deadline=deadline, closing=closing, skipped=message.skipped)
+        # Nothing begins any more, but what has begun is looked at once more: its worker may have died.
+        wake = min((a.lease_until for a in message.attempts if a.status == "started"), default=None)
+        return Next(status="done", wake_at=wake, deadline=deadline, closing=closing, skipped=message.skipped)
     usable, skipped = candidates(message, view.customer, view.category, view.rules, view.channels, now)
     if now < message.due_at:
         coming = tuple(ahead(view, usable, [], None, deadline, now))

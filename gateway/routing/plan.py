@@ -77,8 +77,12 @@ class Plan:
         return True
 
     def _asks(self) -> tuple[str, ...]:
+        # Asking may itself send, where a provider recognises a repeat: not to an address that may not be used any more.
+        allowed = {c.key for c in self.usable}
         due: list[str] = []
         for attempt in self.message.attempts:
+            if (attempt.channel, attempt.address) not in allowed:
+                continue
             at = ask_at(attempt, self.view.traits(attempt.channel), self.view.category)
             if at is not None and at <= self.now:
                 due.append(attempt.id)

@@ -43,7 +43,7 @@ def ended(view: View, deadline: int, now: int) -> Verdict | None:
 
 def unreached(message: Message, now: int) -> Verdict:
     """The verdict when nothing is left to try or to wait for."""
-    if any(a.status == "unknown" for a in message.attempts):
+    if any(a.status in ("started", "unknown") for a in message.attempts):
         code, text = (
             "outcome_unknown",
             "A provider's answer was lost and nothing was heard since: it may or may not have arrived.",

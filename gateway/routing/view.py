@@ -29,7 +29,7 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class Next(msgspec.Struct, kw_only=True):
-    """What to do. `wake_at` (ms) is None only when the message is done; `ask`: attempts to reconcile with the provider."""
+    """What to do. `wake_at` (ms) is None only when the message is done and no attempt is without an outcome; `ask`: attempts to reconcile with the provider."""
 
     status: Status
     wake_at: int | None

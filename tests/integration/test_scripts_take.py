@@ -145,14 +145,19 @@ async def test_what_is_gone_is_dropped(redis_client: Any, scripts: Scripts) -> N
     assert await redis_client.exists(AT.message("m1")) == 0, "and taking it makes no new record"
 
 
-async def test_what_is_done_is_dropped(redis_client: Any, scripts: Scripts) -> None:
+async def test_what_is_done_has_no_turn_any_more(redis_client: Any, scripts: Scripts) -> None:
     await accept(scripts, "m1")
     await scripts.commit(AT, "m1", 1, change(wake=None, done=True), MINUTE)
-    await redis_client.zadd(AT.agenda("critical"), {"m:m1": 1})
     await redis_client.zadd(line(), {"m:m1": 1})
     assert (await take(scripts, sms=(3, 3, 0))).items == ()
-    assert await redis_client.zcard(AT.agenda("critical")) == 0
+    assert await redis_client.zcard(line()) == 0
     assert await redis_client.hexists(AT.message("m1"), "t") == 0
+
+
+async def test_what_is_done_is_woken_while_an_attempt_has_no_outcome(scripts: Scripts) -> None:
+    await accept(scripts, "m1")
+    await scripts.commit(AT, "m1", 1, change(wake=1, done=True), MINUTE)
+    assert names(await take(scripts, sms=(3, 3, 0))) == ["m:m1"]
 
 
 async def test_what_lies_in_the_morgue_is_dropped_until_somebody_takes_it_out(

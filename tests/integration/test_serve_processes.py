@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 
 from gateway.service import Service
@@ -34,3 +35,29 @@ async def test_a_dead_worker_ends_its_process(tmp_path: Path) -> None:
     assert await service.ended(stopped)
     service.failed.set()
     assert not await service.ended(asyncio.Event())
+
+
+async def test_a_process_that_stands_still_ends_with_its_stacks(tmp_path: Path) -> None:
+    program = tmp_path / "stuck.py"
+    program.write_text(
+        "import asyncio\n"
+        "from gateway.cli.serve_run import watched\n"
+        "async def main():\n"
+        "    watch = asyncio.create_task(watched(1))\n"
+        "    await asyncio.sleep(2)\n"
+        "    print('still here', flush=True)\n"
+        "    while True:\n"
+        "        pass\n"
+        "asyncio.run(main())\n"
+    )
+    ended = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(program),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment(tmp_path),
+    )
+    said, stacks = await asyncio.wait_for(ended.communicate(), 30)
+    assert ended.returncode == 1
+    assert said == b"still here\n", "as long as the loop turns nothing happens"
+    assert b" in main" in stacks

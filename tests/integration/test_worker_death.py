@@ -193,3 +193,46 @@ async def test_death_at_each_of_many_points_leaves_nothing_behind(redis_url: str
             found = await gw.when(message, lambda m: m.attempts[-1].status == "accepted")
             copies = sms.to().count(message.id)
             assert copies <= 1 + sum(a.status == "unknown" for a in found.attempts), "G4"
+
+
+@pytest.mark.parametrize("how", ["deadline", "cancel"])
+async def test_death_before_the_answer_while_the_message_ends(redis_url: str, tmp_path: Path, how: str) -> None:
+    """A message that ends with an attempt whose worker died: the attempt is called unknown all the same, not started for ever."""
+    hang = Hang()
+    async with core(redis_url, tmp_path, Scripted("sms", hang)) as gw:
+        gw.work()
+        await gw.person("maria", sms=PHONE)
+        sent = await gw.send("maria", "survey", reach={"within": 20})
+        await asyncio.wait_for(hang.reached.wait(), 5)
+        await gw.kill()
+        if how == "cancel":
+            await gw.gateway.messages.cancel(sent.id)
+            gw.work()
+            assert [a.status for a in (await gw.ended(sent)).attempts] == ["started"], "its answer may still come"
+        else:
+            record = (await gw.message(sent)).attempts[0]
+            assert record.lease_until - record.started_at < 20_000
+        await gw.age(sent, LEASE_S)
+        gw.work()
+        found = await gw.when(sent, lambda m: m.done and m.attempts[0].status == "unknown")
+        assert found.verdict.state == ("cancelled" if how == "cancel" else "unreached")
+        await until(lambda: _asleep(gw, found))
+
+
+async def _asleep(gw: Core, message: Message) -> bool:
+    return await gw.wake(message) is None
+
+
+async def test_an_answer_after_the_end_is_still_taken_in(redis_url: str, tmp_path: Path) -> None:
+    hang = Hang()
+    async with core(redis_url, tmp_path, Scripted("sms", hang)) as gw:
+        gw.work()
+        await gw.person("maria", sms=PHONE)
+        sent = await gw.send("maria", "survey")
+        await asyncio.wait_for(hang.reached.wait(), 5)
+        await gw.gateway.messages.cancel(sent.id)
+        ended = await gw.ended(sent)
+        assert await gw.wake(sent) == ended.attempts[0].lease_until
+        hang.answer(Accepted(provider_id="p1"))
+        await gw.when(sent, lambda m: m.attempts[0].status == "accepted")
+        assert await gw.wake(sent) is None

@@ -237,21 +237,6 @@ async def test_an_unreadable_inbound_item(redis_url: str, tmp_path: Path) -> Non
         assert await gw.hears(MAIL, "hello", channel="email") == "unlinked"
 
 
-async def test_a_message_that_only_ever_gets_taken_is_given_up(redis_url: str, tmp_path: Path) -> None:
-    """It kills every worker that takes it: no exception is ever caught, only the takes add up."""
-    async with core(redis_url, tmp_path, Scripted("sms")) as gw:
-        await gw.person("maria", sms=PHONE)
-        sent = await gw.send("maria")
-        for _ in range(12):
-            await gw.nudge(sent)
-            haul = await gw.gateway.scripts.take(where(sent.id).number, 10_000, {"critical": 1}, {})
-            assert len(haul.items) == 1
-        await gw.client.delete(where(sent.id).line("sms", "critical"))
-        await gw.nudge(sent)
-        gw.work()
-        assert "again and again" in (await buried(gw, f"m:{sent.id}")).reason
-
-
 def test_a_probe_that_brings_no_news_makes_room_for_the_next() -> None:
     breaker = Breaker()
     breaker.hear(Refused(fault=Fault.ACCOUNT_SHUT), 0)

@@ -11,11 +11,13 @@ local out, soonest = {}, nil
 local function hand(i, member, agenda)
   local record = prefix .. member
   local facts = redis.call('HMGET', record, 'v', 's', 'sup', 'can', 'd', 'why')
-  -- Gone, done, or in the morgue: a line or a late wake may still have held it.
-  if not facts[2] or facts[6] or (facts[5] and string.sub(member, 1, 2) == 'm:') then
+  -- Gone or in the morgue: a line or a late wake may still have held it.
+  if not facts[2] or facts[6] then
     redis.call('ZREM', agenda, member)
     return
   end
+  -- Done: nothing may begin any more, but what has begun is still looked at when its lease is over.
+  if facts[5] and i > 3 then return end
   redis.call('ZADD', agenda, now + lease, member)
   local takes = redis.call('HINCRBY', record, 't', 1)
   out[#out + 1] = {i, member, facts[1], facts[2], facts[3] or '', facts[4] or '', takes}
