@@ -14,7 +14,8 @@ from gateway.channels.base import Absent, Accepted, Channel, Outbound, Refused, 
 from gateway.content.render import Unfit
 from gateway.delivery.desk import TRIES, Case, Desk
 from gateway.delivery.meeting import Meeting
-from gateway.delivery.pacing import Post, Switchboard
+from gateway.delivery.pacing import Switchboard
+from gateway.delivery.post import Permit, Post
 from gateway.delivery.words import Words, in_window, unpack
 from gateway.message import Attempt, Fault, Message, Mode, Receipt
 from gateway.news import absorb
@@ -25,6 +26,7 @@ from gateway.store.clock import Clock
 from gateway.store.pipe import StoreUnavailable
 
 LEASE_MARGIN_MS: Final = 5_000
+TAKE_BACK_S: Final = 0.25
 
 log = structlog.get_logger()
 
@@ -50,15 +52,17 @@ class Sender:
         self._callback_base = callback_base
         self._opened = opened
 
-    async def turn(self, case: Case, post: Post) -> bool:
+    async def turn(self, case: Case, permit: Permit) -> bool:
         """It is the message's turn on a channel: begin and send, if that is still right. False: nothing was begun."""
+        post = permit.post
         current: Case | None = case
         for _ in range(TRIES):
             if current is None:
                 return True
             following = self._desk.decide(current)
             turn = next((t for t in following.turns if t.channel == post.name), None)
-            if turn is None or post.state(self._clock.now()).shut is not None:
+            shut = post.state(self._clock.now()).shut is not None
+            if turn is None or shut or await self._lets_others_probe(current, permit):
                 return await self._desk.write(current, following)
             words = await self._render(current, turn)
             if isinstance(words, Unfit):
@@ -67,12 +71,17 @@ class Sender:
             attempt = self._attempt(current.message, turn, post)
             outcome = await self._begin(current, attempt)
             if outcome == "ok":
-                await self._send(current, attempt, words, following.deadline, post)
+                await self._send(current, attempt, words, following.deadline, permit)
                 return True
             if outcome == "gone":
                 return True
             current = await self._desk.reopen(case.message.id)
         return False
+
+    async def _lets_others_probe(self, case: Case, permit: Permit) -> bool:
+        """The probe's answer may be lost: what is never repeated then isn't the probe, as long as others wait."""
+        careful = permit.trial and self._desk.category(case.message).unknown == "never_again"
+        return careful and await self._boards[case.message.mode].others_wait(permit.post)
 
     async def decide_only(self, case: Case) -> None:
         """No turn now: write down what the message waits for, and ask providers about lost answers."""
@@ -108,27 +117,41 @@ class Sender:
         apply(message, following, self._clock.now())
         versions = case.version, case.customer_version
         category = self._desk.category(message)
-        outcome, version = await self._desk.messages.begin(case.before, message, versions, following, category)
+        try:
+            outcome, version = await self._desk.messages.begin(case.before, message, versions, following, category)
+        except StoreUnavailable:
+            await self._take_back(case, attempt)
+            raise
         if outcome == "ok":
             case.version = version
             case.before = type(case.before).of(message)
         return outcome
 
-    async def _send(self, case: Case, attempt: Attempt, words: Rendered, deadline: int, post: Post) -> None:
-        channel, now = post.channel, self._clock.now()
-        if now + channel.traits.timeout * 1000 > attempt.lease_until:
-            await self._desk.settle(case, _withdrawn(attempt.id))
+    async def _take_back(self, case: Case, attempt: Attempt) -> None:
+        """Withdraw an attempt that may stand on record and was never sent, as soon as Redis lets us.
+
+        When its lease ends first, nobody can tell any more that it wasn't.
+        """
+        while self._clock.now() < attempt.lease_until:
+            try:
+                await self._desk.settle(case, _withdrawn(attempt))
+            except (StoreUnavailable, RedisError) as away:
+                log.warning("redis_unavailable", message=case.message.id, error=str(away))
+                await asyncio.sleep(TAKE_BACK_S)
+            else:
+                return
+
+    async def _send(self, case: Case, attempt: Attempt, words: Rendered, deadline: int, permit: Permit) -> None:
+        board, post, channel = self._boards[case.message.mode], permit.post, permit.post.channel
+        late = self._clock.now() + channel.traits.timeout * 1000 > attempt.lease_until
+        if late or not await board.starts(permit, case.message.id, attempt.id):
+            await self._desk.settle(case, _withdrawn(attempt))
             return
         out = self._outbound(case, attempt, words, deadline)
         begun = time.monotonic()
-        post.breaker.probe(self._clock.now())
-        try:
-            outcome = await asyncio.shield(channel.send(out))
-        except BaseException:
-            post.breaker.forget(self._clock.now())
-            raise
+        outcome = await asyncio.shield(channel.send(out))
         self._desk.metrics.sent(attempt.channel, outcome, time.monotonic() - begun)
-        if await self._boards[case.message.mode].heard(post, outcome):
+        if await board.heard(permit, outcome):
             self._desk.metrics.breaker(post.line, is_open=not post.breaker.closed)
             if not post.breaker.closed:
                 self._opened(post)
@@ -197,21 +220,33 @@ class Sender:
 
     async def _ask(self, case: Case, following: Next) -> None:
         """Ask providers whether they took attempts whose answers were lost."""
-        found: dict[str, Accepted | Absent | Unknown] = {}
+        found: dict[str, tuple[Accepted | Absent | Unknown, list[Receipt | None]]] = {}
         for attempt_id in following.ask:
             attempt = case.message.attempt(attempt_id)
             channel = self._channel(case.message, attempt)
             out = await self.speak(case.message.id, attempt_id)
             if attempt is not None and channel is not None and out is not None:
-                found[attempt_id] = await channel.find(out, attempt)
+                found[attempt_id] = await self._recognised(case.message, attempt, await channel.find(out, attempt))
 
         def told(message: Message, now: int) -> None:
             for attempt_id in following.ask:
                 attempt = message.attempt(attempt_id)
                 if attempt is not None:
-                    _hear_answer(message, attempt, found.get(attempt_id, Unknown()), now)
+                    answer, early = found.get(attempt_id, (Unknown(), []))
+                    _hear_answer(message, attempt, answer, now)
+                    for receipt in filter(None, early):
+                        absorb(message, receipt)
 
         await self._desk.settle(case, told)
+
+    async def _recognised(
+        self, message: Message, attempt: Attempt, found: Accepted | Absent | Unknown
+    ) -> tuple[Accepted | Absent | Unknown, list[Receipt | None]]:
+        """An answer, with news that came under its provider id; what turns out to be another attempt's is no answer."""
+        if not isinstance(found, Accepted) or found.provider_id is None:
+            return found, []
+        early = await self._meeting.recognise(attempt.channel, found.provider_id, message.id, attempt.id)
+        return (found, early) if early is not None else (Unknown(detail="known as another attempt's"), [])
 
     def _channel(self, message: Message, attempt: Attempt | None) -> Channel | None:
         post = self._boards[message.mode].posts.get(attempt.channel) if attempt is not None else None
@@ -240,9 +275,13 @@ class Sender:
         return None
 
 
-def _withdrawn(attempt_id: str) -> Callable[[Message, int], None]:
+def _withdrawn(attempt: Attempt) -> Callable[[Message, int], None]:
+    def same(other: Attempt) -> bool:
+        # Another worker may have begun one under the same number, if ours never came to be.
+        return (other.id, other.status, other.started_at) == (attempt.id, "started", attempt.started_at)
+
     def news(message: Message, _now: int) -> None:
-        message.attempts = [a for a in message.attempts if a.id != attempt_id or a.status != "started"]
+        message.attempts = [other for other in message.attempts if not same(other)]
 
     return news
 

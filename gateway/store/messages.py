@@ -19,6 +19,7 @@ from gateway.store.clock import Clock
 from gateway.store.ids import place_of
 from gateway.store.keys import Partition, line_name, of_customer
 from gateway.store.pipe import scored
+from gateway.store.roll import Roll
 from gateway.store.scripts import Change, Outcome, Scripts, Taken
 
 DAY_MS: Final = 86_400_000
@@ -66,10 +67,13 @@ class Before(msgspec.Struct, frozen=True):
 class Messages:
     """Reads and writes message records. Retentions in days."""
 
-    def __init__(self, client: Redis, scripts: Scripts, clock: Clock, *, keep_records: int, keep_content: int) -> None:
+    def __init__(
+        self, client: Redis, scripts: Scripts, clock: Clock, roll: Roll, *, keep_records: int, keep_content: int
+    ) -> None:
         self._client = client
         self._scripts = scripts
         self._clock = clock
+        self._roll = roll
         self._keep_record = keep_records * DAY_MS
         self._keep_body = keep_content * DAY_MS
 
@@ -194,6 +198,7 @@ class Messages:
         if (state == "unreached") != (before.state == "unreached"):
             ops.append(("+" if state == "unreached" else "-") + unreached)
         counters = [f"{state}:{message.category}"] if state not in ("pending", before.state) else []
+        message.schema = self._roll.writes
         return Change(
             state=_encoder.encode(message),
             lane=message.lane,

@@ -13,6 +13,7 @@ from gateway.store.clock import Clock
 from gateway.store.keys import partition_of
 from gateway.store.listing import Filter, Listing
 from gateway.store.messages import Before, Messages
+from gateway.store.roll import Roll
 from gateway.store.scripts import Scripts
 from tests.support.changes import message
 from tests.support.core import where
@@ -24,7 +25,7 @@ class Shelf:
     """Messages stored as intake stores them."""
 
     def __init__(self, client: Redis, scripts: Scripts, clock: Clock) -> None:
-        self.messages = Messages(client, scripts, clock, keep_records=90, keep_content=30)
+        self.messages = Messages(client, scripts, clock, Roll(scripts, clock, "here"), keep_records=90, keep_content=30)
         self.listing = Listing(scripts, self.messages)
 
     async def put(self, n: int, **more: Any) -> Message:

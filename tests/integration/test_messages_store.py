@@ -14,6 +14,7 @@ from gateway.prompts import Answer, Option, Prompt
 from gateway.routing.view import Next
 from gateway.store.clock import Clock
 from gateway.store.messages import Before, Messages
+from gateway.store.roll import Roll
 from gateway.store.scripts import Scripts
 from tests.support.changes import DAY_MS, message
 from tests.support.core import MAIL, OTHER_PHONE, PHONE, Scripted, core, where
@@ -24,7 +25,7 @@ LATER = Next(status="queued", wake_at=10**13, deadline=10**13)
 
 @pytest.fixture
 def store(redis_client: Redis, scripts: Scripts, clock: Clock) -> Messages:
-    return Messages(redis_client, scripts, clock, keep_records=90, keep_content=30)
+    return Messages(redis_client, scripts, clock, Roll(scripts, clock, "here"), keep_records=90, keep_content=30)
 
 
 def full() -> Message:
