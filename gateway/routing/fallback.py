@@ -109,8 +109,8 @@ def step_end(message: Message, step: Step, traits: Traits, deadline: int) -> int
 def step_state(step: Step, traits: Traits, category: Category, end: int, now: int) -> StepState:
     """What the step is up to at `now`; `end`: when it ends at the latest (ms)."""
     last = step.attempts[-1]
-    if last.status == "started":
-        return StepState("live", last.lease_until)
+    if last.status == "started" and (now < end or category.unknown == "never_again"):
+        return StepState("live", last.lease_until if now >= end else min(last.lease_until, end))
     if now >= end:
         return OVER
     if last.status == "failed":

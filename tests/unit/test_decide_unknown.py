@@ -34,6 +34,20 @@ def test_a_worker_that_died_leaves_its_attempt_unknown_when_the_lease_passes(cat
     assert statuses(world.run(20))[0] == "unknown"
 
 
+@pytest.mark.parametrize("category", [*TRY_AGAIN, *RECONCILE])
+def test_a_step_ends_on_time_though_the_provider_has_not_answered_yet(category: str) -> None:
+    """Or the worker has died meanwhile: nobody can tell before the attempt's lease is over, 20 s."""
+    world = World(person("sms", "email"), note(category, step=10), {"sms": taken()}, latency=18_000)
+    assert world.run(10).began == [("sms", 0), ("email", 10)]
+    assert statuses(world.run(18)) == ["accepted", "started"], "and still counts"
+
+
+def test_where_a_lost_answer_allows_nothing_more_the_lease_is_waited_for() -> None:
+    message = note("survey", step=10, rounds=2)
+    world = World(agreeing("sms", "email"), message, {"sms": taken()}, latency=18_000)
+    assert world.run(17).began == [("sms", 0)]
+
+
 @pytest.mark.parametrize("channel", ["sms", "email", "wechat", "voice"])
 @pytest.mark.parametrize("category", TRY_AGAIN)
 def test_try_again_does_so_at_once_and_once_per_step(category: str, channel: str) -> None:
