@@ -74,7 +74,8 @@ class Customer(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Everything a routing decision needs to know about a person.
 
     `keys` maps each address value to its keyed hash; `health` is keyed "<channel>:<keyed hash>"; `wrote_at` says when
-    the person last wrote to us on a channel (ms), which opens WeChat's reply window.
+    the person last wrote to us on a channel (ms), which opens WeChat's reply window; `used_at` when a one-off recipient
+    was last addressed, to the day (ms).
     """
 
     id: str
@@ -93,6 +94,7 @@ class Customer(msgspec.Struct, kw_only=True, omit_defaults=True):
     changed_at: int = 0
     profile_at: int = 0
     preferences_at: int = 0
+    used_at: int = 0
 
     def health_of(self, address: Address, now: int) -> AddressHealth | None:
         """The current doubt about an address, if any that has not lapsed by `now`."""

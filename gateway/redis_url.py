@@ -26,6 +26,8 @@ _KINDS: Final[dict[str, tuple[Kind, bool]]] = {
 _PORTS: Final[dict[Kind, int]] = {"single": 6379, "unix": 0, "sentinel": 26379, "cluster": 6379}
 _TLS_OPTIONS: Final = ("ca_file", "cert_file", "key_file")
 _SENTINEL_OPTIONS: Final = ("sentinel_user", "sentinel_password")
+# A password with a bare slash or question mark ends up in host, path or options: so they are not repeated.
+_ESCAPE: Final = "write special characters of the password as %XX"
 
 
 class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,8 +62,11 @@ def parse_redis_url(url: str) -> RedisTarget:
     if not separator or scheme not in _KINDS:
         raise ValueError(f"must begin with one of {', '.join(name + '://' for name in _KINDS)}")
     kind, tls = _KINDS[scheme]
-    # The netloc may list hosts with ports of their own, which urlsplit().port can't read.
-    parts = urlsplit(url)
+    try:
+        # The netloc may list hosts with ports of their own, which urlsplit().port can't read.
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError(f"can't be read: {_ESCAPE}") from None
     options = _options(parts.query, kind, tls=tls)
     if kind == "unix":
         if parts.netloc or not parts.path:
@@ -76,7 +81,7 @@ def parse_redis_url(url: str) -> RedisTarget:
             raise ValueError("names no master: write redis+sentinel://host1,host2/master-name")
         master = steps.pop(0)
     if len(steps) > 1 or (kind == "cluster" and steps):
-        raise ValueError(f"has a path that means nothing here: {parts.path}")
+        raise ValueError(f"has a path that means nothing here; {_ESCAPE}")
     return RedisTarget(
         kind=kind,
         tls=tls,
@@ -96,7 +101,7 @@ def _hosts(text: str, port: int, *, one: bool) -> tuple[tuple[str, int], ...]:
             piece = urlsplit(f"//{part}")
             host, given = piece.hostname, piece.port
         except ValueError:
-            raise ValueError(f"has a host or port that can't be read: {part}") from None
+            raise ValueError(f"has a host or port that can't be read; {_ESCAPE}") from None
         if not host:
             raise ValueError("names no host")
         found.append((host, given or port))
@@ -106,8 +111,8 @@ def _hosts(text: str, port: int, *, one: bool) -> tuple[tuple[str, int], ...]:
 
 
 def _db(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise ValueError(f"has a database that isn't a number: {text}")
+    if not (text.isascii() and text.isdigit() and len(text) < 6):
+        raise ValueError(f"has a database that isn't a number; {_ESCAPE}")
     return int(text)
 
 
@@ -118,5 +123,6 @@ def _options(query: str, kind: Kind, *, tls: bool) -> dict[str, str]:
     options = dict(parse_qsl(query, keep_blank_values=True))
     for name in options:
         if name not in known:
-            raise ValueError(f"has an unknown option {name!r}; known here: {', '.join(known) or 'none'}")
+            named = f"an unknown option {name!r}" if "@" not in query else f"an unknown option ({_ESCAPE})"
+            raise ValueError(f"has {named}; known here: {', '.join(known) or 'none'}")
     return options

@@ -69,9 +69,14 @@ def load(environ: Mapping[str, str], cwd: Path, *, command: str = "serve", plugi
     http_host, ports = get("HTTP_HOST", values.host, "127.0.0.1"), _ports(reader)
     data_dir = cwd / get("DATA_DIR", values.text, "var")
     redis_url = get("REDIS_URL", _redis_url, None)
+    replicas = get("REDIS_REPLICAS", lambda value: values.integer(value, 0, 16), 0)
+    if replicas and not reader.has("REDIS_URL"):
+        reader.problems.append(f"{reader.where('REDIS_REPLICAS')}: the embedded Redis has no replicas; set REDIS_URL")
     draft = Settings(
         command=command,
         redis_url=redis_url,
+        redis_replicas=replicas,
+        redis_replica_timeout=get("REDIS_REPLICA_TIMEOUT", lambda value: values.seconds(value, 0.01, 4), 1.0),
         data_dir=data_dir,
         templates_dir=reader.folder / "templates",
         http_host=http_host,

@@ -125,6 +125,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     command: str
     redis_url: Secret | None
     """None: the embedded Redis under `data_dir`."""
+    redis_replicas: int = 0
+    """How many replicas must have what a caller is told has been accepted; 0: nobody waits for any."""
+    redis_replica_timeout: float = 1.0
+    """Seconds to wait for them; less than the margin of an attempt's lease, which begins before."""
     data_dir: Path
     templates_dir: Path
     """`templates` beside gateway.toml; need not exist."""

@@ -71,6 +71,13 @@ def integer(value: str, low: int, high: int) -> int:
     return int(value)
 
 
+def seconds(value: str, low: float, high: float) -> float:
+    """A time in seconds between `low` and `high`."""
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", value) or not low <= float(value) <= high:
+        raise ValueError(f"must be seconds from {low:g} to {high:g}, not {value!r}")
+    return float(value)
+
+
 def port(value: str) -> int:
     """A TCP port; 0 takes any free one."""
     return integer(value, 0, 65535)
@@ -258,8 +265,8 @@ def smtp_url(value: str) -> MailRelay:
     return MailRelay(
         host=host(name),
         port=given or fallback,
-        user=unquote(parts.username) if parts.username else None,
-        password=Secret(unquote(parts.password)) if parts.password else None,
+        user=text(unquote(parts.username)) if parts.username else None,
+        password=secret(unquote(parts.password)) if parts.password else None,
         tls=tls,
         starttls=starttls,
     )

@@ -36,9 +36,9 @@ class Facts(msgspec.Struct, frozen=True):
     health: dict[str, AddressHealth] = {}
 
 
-async def ask(pipe: Pipe, *command: Any) -> Any:
+async def ask(pipe: Pipe, *command: Any, durable: bool = False) -> Any:
     """The answer to one plain command. Raises StoreUnavailable when the server can't take it for now."""
-    return await pipe.send(*command)
+    return await pipe.send(*command, durable=durable)
 
 
 def scope(entry: ConsentEntry) -> tuple[str, str, str, str]:
@@ -122,7 +122,7 @@ class Addresses:
             return
         place = keys.address_facts(key)
         pairs = [part for entry in entries for part in (_field(entry), msgspec.msgpack.encode(entry))]
-        await ask(self._pipe, "HSET", place, *pairs)
+        await ask(self._pipe, "HSET", place, *pairs, durable=True)
         fields: dict[bytes, bytes] = await ask(self._pipe, "HGETALL", place)
         stored = [_ENTRY.decode(blob) for field, blob in fields.items() if field.startswith(b"c:")]
         kept = {_field(entry) for entry in compacted(stored)}

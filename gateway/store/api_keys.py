@@ -129,7 +129,7 @@ class ApiKeys:
         everything = [_decoder.decode(one) for one in found]
         for key in everything:
             if key.revoked_at is not None and key.revoked_at + _TOMBSTONE_MS < self._clock.now():
-                await self._write("HDEL", keys.API_KEYS, key.id)
+                await self._scripts.urgent.send("HDEL", keys.API_KEYS, key.id)
         current = [key for key in everything if key.revoked_at is None]
         return sorted(current, key=lambda key: (key.created_at, key.id), reverse=True)
 
@@ -168,7 +168,7 @@ class ApiKeys:
         self._cache.pop(key.id, None)
 
     async def _write(self, *command: Any) -> Any:
-        return await self._scripts.urgent.send(*command)
+        return await self._scripts.urgent.send(*command, durable=True)
 
 
 def _digest(pepper: bytes, key_id: str, secret: str) -> bytes:

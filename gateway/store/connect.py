@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 import msgspec
-from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+import structlog
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
@@ -26,10 +27,14 @@ from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from gateway.redis_url import RedisTarget, parse_redis_url
+from gateway.store.nodes import ClusterClient, Nodes
+from gateway.store.stream import Replication
 
 CONNECT_SECONDS: Final = 5.0
 POOL_SECONDS: Final = 20.0
 _DEAD_PEER_MS: Final = 10_000
+
+log = structlog.get_logger()
 
 
 async def connect(url: str, *, max_connections: int, name: str = "gateway") -> Redis:
@@ -69,23 +74,27 @@ def _client(target: RedisTarget, max_connections: int, name: str) -> Redis:
             )
         case "single":
             host, port = target.hosts[0]
-            return Redis.from_pool(
-                BlockingConnectionPool(
-                    max_connections=max_connections,
-                    timeout=POOL_SECONDS,
-                    connection_class=SSLConnection if target.tls else Connection,
-                    host=host,
-                    port=port,
-                    db=target.db,
-                    **common,
-                    **_tcp(),
-                    **_tls(target),
-                )
-            )
+            return Redis.from_pool(_to_host(target, host, port, max_connections, common))
         case "sentinel":
             return _by_sentinel(target, max_connections, common)
         case "cluster":
             return _of_cluster(target, max_connections, common)
+
+
+def _to_host(
+    target: RedisTarget, host: str, port: int, max_connections: int, common: dict[str, Any]
+) -> BlockingConnectionPool:
+    return BlockingConnectionPool(
+        max_connections=max_connections,
+        timeout=POOL_SECONDS,
+        connection_class=SSLConnection if target.tls else Connection,
+        host=host,
+        port=port,
+        db=target.db,
+        **common,
+        **_tcp(),
+        **_tls(target),
+    )
 
 
 def _common(target: RedisTarget, name: str) -> dict[str, Any]:
@@ -162,7 +171,9 @@ def _by_sentinel(target: RedisTarget, max_connections: int, common: dict[str, An
 
 
 def _of_cluster(target: RedisTarget, max_connections: int, common: dict[str, Any]) -> Redis:
-    client = RedisCluster(
+    nodes = Nodes(target.hosts, lambda host, port: _to_host(target, host, port, max_connections, common))
+    client = ClusterClient(
+        nodes,
         startup_nodes=[ClusterNode(host, port) for host, port in target.hosts],
         max_connections=max_connections,
         ssl=target.tls,
@@ -187,6 +198,7 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
     used_memory: int
     role: str
     replicas: int
+    """How many follow; of a cluster: the primary with the fewest."""
     skew_ms: int
     """Server's clock minus ours; positive when the server is ahead."""
 
@@ -211,9 +223,26 @@ async def server_facts(client: Redis, clock: Callable[[], int]) -> ServerFacts:
         max_memory=int(info.get("maxmemory", 0)),
         used_memory=int(info.get("used_memory", 0)),
         role=str(info.get("role", "")),
-        replicas=int(info.get("connected_slaves", 0)),
+        replicas=await followers(client),
         skew_ms=round(seconds * 1000 + micros / 1000 - middle),
     )
+
+
+async def followers(client: Redis) -> int:
+    """How many replicas follow the primary, on a cluster the primary with the fewest. Raises redis' errors."""
+    server = cast("Any", client)  # the library's own types are partly unknown
+    if isinstance(client, ClusterClient):
+        found: Any = await server.info("replication", target_nodes=ClusterClient.PRIMARIES)
+        every: list[dict[str, Any]] = [found] if "role" in found else list(found.values())
+    else:
+        every = [await server.info("replication")]
+    return min(int(one.get("connected_slaves", 0)) for one in every)
+
+
+async def warn_of_replicas(client: Redis, wanted: Replication) -> None:
+    """Say in the log that fewer replicas follow than must acknowledge. Raises redis' errors."""
+    if wanted.replicas and (found := await followers(client)) < wanted.replicas:
+        log.warning("redis_replicas_missing", found=found, wanted=wanted.replicas)
 
 
 async def _config(server: Any) -> dict[str, str]:

@@ -177,6 +177,8 @@ class Records:
         facts |= await self._addresses.facts(fresh if current else {own, *fresh}, now)
         new, lines = _settled(current, wanted, ledger, facts, address_keys, now)
         if current is not None and new == current:
+            # Whoever wrote it may not have seen it replicated; who asks for the same again wants to be sure.
+            await self._scripts.confirm(keys.of_customer(customer))
             return Written(current, version, created=False)
         outcome, version = await self._scripts.put_customer(
             keys.of_customer(customer),

@@ -7,20 +7,18 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import WatchError
 
 from gateway.customer import Address, AddressHealth, ConsentEntry, Customer
 from gateway.preferences.consent import ANY
 from gateway.store import keys
 from gateway.store.addresses import ask, compacted, in_force, needs_proof
 from gateway.store.customer_records import ONE_OFF, OWNERS_WAY, Changed, Conflict, Records, Written
-from gateway.store.pipe import StoreUnavailable
 
 __all__ = ["ONE_OFF", "Changed", "Conflict", "Customers", "Written"]
 
 REMEMBERED_MS: Final = 30 * 86_400_000
 """How long an inbound text is given to whoever was last written to."""
+DAY_MS: Final = 86_400_000
 _MOST_ADDRESSES: Final = 100
 
 
@@ -95,10 +93,14 @@ class Customers(Records):
         name = whole[0] if len(whole) == 1 else ONE_OFF + address_keys[0]
         inherited = [] if whole == [name] else _inherited(known.values(), address_keys)
         bound = await self.bound((address.value for address in addresses), name)
+        now = self._clock.now()
 
         def made(current: Customer | None) -> Changed | None:
             if name.startswith(ONE_OFF):
                 person = _one_off(current or Customer(id=name), addresses, locale, time_zone, inherited)
+                # Once a day, so that a quick series costs no writes; `lapse` counts on it.
+                if now - person.used_at >= DAY_MS:
+                    person = msgspec.structs.replace(person, used_at=now)
             else:
                 person = current or Customer(id=name, addresses=tuple(addresses))
             fitting = consent is not None and not needs_proof([*person.consents, *bound], consent)
@@ -115,9 +117,23 @@ class Customers(Records):
         Withdrawals in force stay as keyed hashes: under the id, and with each address that nobody else has, so that
         neither a customer of that id nor one with that address is written to against them.
         """
+        return await self._delete(customer, None)
+
+    async def lapse(self, customer: str, unused_since: int) -> bool:
+        """Erase a one-off recipient who was not addressed since (ms, at least a day ago) and has no message on record.
+
+        Whoever addresses them in the same moment writes `used_at`, so one of the two sees the other and begins again.
+        """
+        at = keys.of_customer(customer)
+        indexes = [at.index(mode, "customer", customer) for mode in ("live", "team", "test")]
+        if await ask(self._pipe, "EXISTS", *indexes):
+            return False
+        return await self._delete(customer, unused_since)
+
+    async def _delete(self, customer: str, unused_since: int | None) -> bool:
         while True:
             current, version = await self._fetch(customer)
-            if current is None:
+            if current is None or (unused_since is not None and current.used_at >= unused_since):
                 return False
             alone = await self._keep_withdrawals(current)
             hints = await self._addresses.tokens(set(current.keys.values()), customer)
@@ -149,22 +165,7 @@ class Customers(Records):
 
     async def _erased(self, customer: str, version: int) -> bool:
         """Delete the record if it still has this version."""
-        at = keys.of_customer(customer)
-        record = at.customer(customer)
-        try:
-            async with self._client.pipeline(transaction=True) as pipe:
-                await pipe.watch(record)
-                if int(await pipe.hget(record, "v") or 0) != version:
-                    return False
-                pipe.multi()
-                pipe.delete(record, at.ledger(customer), at.timeline(customer))
-                pipe.zrem(at.customers, customer)
-                await pipe.execute()
-        except WatchError:
-            return False
-        except (RedisConnectionError, OSError) as away:
-            raise StoreUnavailable(str(away)) from away
-        return True
+        return await self._scripts.erase_customer(keys.of_customer(customer), customer, version) == "ok"
 
     async def _owners(self, address_keys: Sequence[str]) -> dict[str, Customer]:
         """Everyone who has one of the addresses, by id."""

@@ -99,8 +99,9 @@ class Idempotency:
         return Fresh(self._seeds(32), self._clock.now())
 
     async def claim(self, mode: Mode, key: str, digest: bytes) -> Fresh | Resume | Replay | Mismatch:
-        """Take a key for a body. Raises StoreUnavailable, also when memory is full."""
-        answer = await self._run(_CLAIM, mode, key, [digest, self._seeds(32), self._clock.now(), KEEP_MS])
+        """Take a key for a body. Raises StoreUnavailable, also when memory is full; NotReplicated."""
+        arguments = [digest, self._seeds(32), self._clock.now(), KEEP_MS]
+        answer = await self._run(_CLAIM, mode, key, arguments, durable=True)
         match answer[0]:
             case b"fresh":
                 return Fresh(answer[1], int(answer[2]))
@@ -123,6 +124,8 @@ class Idempotency:
         """A refusal is not kept: the key is free again, unless an answer has been kept meanwhile."""
         await self._run(_FORGET, mode, key, [claim.seed])
 
-    async def _run(self, source: str, mode: Mode, key: str, arguments: list[Any], size: int = 300) -> list[Any]:
-        record = keys.idempotency(mode, key)
-        return await self._scripts.urgent.send("EVALSHA", self._shas[source], 1, record, *arguments, size=size)
+    async def _run(
+        self, source: str, mode: Mode, key: str, arguments: list[Any], size: int = 300, *, durable: bool = False
+    ) -> list[Any]:
+        command = ("EVALSHA", self._shas[source], 1, keys.idempotency(mode, key), *arguments)
+        return await self._scripts.urgent.send(*command, size=size, durable=durable)

@@ -21,20 +21,26 @@ API_KEYS: Final = "{meta}:keys"
 CHANNELS: Final = "{meta}:channels"
 TEMPLATES: Final = "{meta}:templates"
 WORKERS: Final = "{meta}:workers"
+THROTTLED: Final = "{meta}:throttled"
+KEEPER: Final = "{meta}:keeper"
+
+
+def slot_of(key: str) -> int:
+    """The cluster slot of a key: CRC16 (XMODEM) of its hash tag modulo 16384, Redis Cluster specification."""
+    _, opened, rest = key.partition("{")
+    tag, closed, _ = rest.partition("}")
+    return binascii.crc_hqx((tag if opened and closed and tag else key).encode(), 0) % 16384
 
 
 @functools.cache
 def tags(partitions: int = PARTITIONS) -> tuple[str, ...]:
-    """Hash tags whose cluster slots are the middles of `partitions` equal ranges, so that nodes get equal shares.
-
-    Slot of a tag: CRC16 (XMODEM) modulo 16384, Redis Cluster specification.
-    """
+    """Hash tags whose cluster slots are the middles of `partitions` equal ranges, so that nodes get equal shares."""
     wanted = {int((n + 0.5) * 16384 / partitions): n for n in range(partitions)}
     found: dict[int, str] = {}
     candidate = 0
     while len(found) < partitions:
         tag = f"p{candidate}"
-        slot = binascii.crc_hqx(tag.encode(), 0) % 16384
+        slot = slot_of(tag)
         if slot in wanted:
             found.setdefault(wanted[slot], tag)
         candidate += 1
@@ -61,6 +67,7 @@ class Partition:
         self.events = f"{self.prefix}events"
         self.customers = f"{self.prefix}idx:customers"
         self.morgue = f"{self.prefix}line:morgue"
+        self.proof = f"{self.prefix}proof"
 
     def member(self, member: str) -> str:
         """The key of an agenda member such as "m:<id>" or "i:<id>"."""
@@ -160,6 +167,16 @@ def early_news(channel: str, number: str) -> str:
     return f"{provider_id(channel, number)}:early"
 
 
+def callback_mark(mode: str, channel: str, mark: str) -> str:
+    """The body that came with a callback's nonce (string, as long as its signature holds)."""
+    return f"{{n:{digest(chr(0).join((mode, channel, mark)))}}}"
+
+
 def rate(channel: str) -> str:
     """A channel's token bucket (hash)."""
     return f"{{rate:{channel}}}"
+
+
+def calls(channel: str) -> str:
+    """Running calls of a channel, and seats kept for some, by when they are over at the latest (zset)."""
+    return f"{{rate:{channel}}}:calls"

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import subprocess
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,48 +11,11 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.store.connect import connect, server_facts, version_of
-from gateway.store.server_binary import find_binary
-
-Starter = Callable[..., int]
+from tests.support.redis_nodes import cluster, free_port, node, sentinel
 
 
 def clock() -> int:
     return time.time_ns() // 1_000_000
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Generator[Starter]:
-    """Starts a server on loopback with a configuration, and returns its port."""
-    running: list[subprocess.Popen[bytes]] = []
-
-    def started(name: str, *lines: str, options: tuple[str, ...] = ()) -> int:
-        port = free_port()
-        config = tmp_path / f"{name}.conf"
-        text = [f"port {port}", "bind 127.0.0.1", f"dir {tmp_path}", 'save ""', f"logfile {name}.log", *lines]
-        config.write_text("\n".join(text) + "\n")
-        running.append(subprocess.Popen([find_binary().path, str(config), *options]))
-        return port
-
-    yield started
-    for server in running:
-        server.kill()
-        server.wait()
-
-
-async def opened(url: str, *, max_connections: int = 2) -> Redis:
-    """Connects as soon as the server, just started, lets us."""
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                return await connect(url, max_connections=max_connections)
-            except RedisConnectionError:
-                await asyncio.sleep(0.02)
 
 
 async def use(client: Redis) -> None:
@@ -119,21 +80,22 @@ async def test_nothing_there_is_an_error_at_once() -> None:
         await connect("http://127.0.0.1", max_connections=1)
 
 
-async def test_a_plain_server_with_a_password(start: Starter) -> None:
-    port = start("plain", "requirepass pw", "appendonly yes", "appendfsync always")
-    client = await opened(f"redis://:pw@127.0.0.1:{port}/1")
-    await use(client)
-    facts = await server_facts(client, clock)
-    assert (facts.appendonly, facts.appendfsync, facts.eviction) == (True, "always", "noeviction")
-    assert facts.version >= (7, 2, 0)
-    assert abs(facts.skew_ms) < 1000
-    assert 59_000 < (await server_facts(client, lambda: clock() - 60_000)).skew_ms < 61_000
-    assert await cast("Any", client).client_getname() in ("gateway", b"gateway")
-    await client.aclose()
+async def test_a_plain_server_with_a_password(tmp_path: Path) -> None:
+    given = {"requirepass": "pw", "appendonly": "yes", "appendfsync": "always"}
+    with node(tmp_path, options=given) as server:
+        client = await connect(f"redis://:pw@{server.address}/1", max_connections=2)
+        await use(client)
+        facts = await server_facts(client, clock)
+        assert (facts.appendonly, facts.appendfsync, facts.eviction) == (True, "always", "noeviction")
+        assert facts.version >= (7, 2, 0)
+        assert abs(facts.skew_ms) < 1000
+        assert 59_000 < (await server_facts(client, lambda: clock() - 60_000)).skew_ms < 61_000
+        assert await cast("Any", client).client_getname() in ("gateway", b"gateway")
+        await client.aclose()
 
 
-async def test_who_comes_late_waits_for_a_connection(start: Starter) -> None:
-    client = await opened(f"redis://127.0.0.1:{start('busy')}", max_connections=1)
+async def test_who_comes_late_waits_for_a_connection(redis_url: str) -> None:
+    client = await connect(redis_url, max_connections=1)
     redis = cast("Any", client)
     blocked = asyncio.create_task(redis.blpop(["list"], 20))
     # The only connection is in the blocking read: the next command stands in line, and isn't refused.
@@ -145,32 +107,25 @@ async def test_who_comes_late_waits_for_a_connection(start: Starter) -> None:
     await client.aclose()
 
 
-async def test_a_master_found_by_sentinel(start: Starter) -> None:
-    master = start("master")
-    lines = (f"sentinel monitor main 127.0.0.1 {master} 1", "sentinel down-after-milliseconds main 5000")
-    sentinel = start("sentinel", *lines, options=("--sentinel",))
-    # The first one listed isn't there; the second is asked.
-    client = await opened(f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{sentinel}/main", max_connections=1)
-    await use(client)
-    assert await asyncio.gather(*(client.get("none") for _ in range(5))) == [None] * 5
-    assert (await server_facts(client, clock)).role == "master"
-    await client.aclose()
+async def test_a_primary_found_by_sentinel(tmp_path: Path) -> None:
+    with node(tmp_path) as primary, sentinel(primary) as watcher:
+        # The first one listed isn't there; the second is asked.
+        client = await connect(f"redis+sentinel://127.0.0.1:{free_port()},{watcher.address}/main", max_connections=1)
+        await use(client)
+        assert await asyncio.gather(*(client.get("none") for _ in range(5))) == [None] * 5
+        assert (await server_facts(client, clock)).role == "master"
+        await client.aclose()
 
 
-async def test_a_cluster(start: Starter) -> None:
-    port = start("cluster", "cluster-enabled yes", f"cluster-port {free_port()}")
-    node = await opened(f"redis://127.0.0.1:{port}")
-    redis = cast("Any", node)
-    await redis.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-    async with asyncio.timeout(20):
-        while b"cluster_state:ok" not in await redis.execute_command("CLUSTER", "INFO"):  # noqa: ASYNC110 - a server's state
-            await asyncio.sleep(0.02)
-    await node.aclose()
-    client = await connect(f"redis+cluster://127.0.0.1:{port}", max_connections=4)
-    assert isinstance(client, RedisCluster)
-    await use(client)
-    assert (await server_facts(client, clock)).role == "master"
-    await client.aclose()
+async def test_a_cluster() -> None:
+    with cluster(1, 0) as nodes:
+        client = await connect(nodes.url, max_connections=4)
+        assert isinstance(client, RedisCluster)
+        await use(client)
+        assert (await server_facts(client, clock)).role == "master"
+        await client.aclose()
+    with pytest.raises(RedisConnectionError):
+        await connect(nodes.url, max_connections=1)
 
 
 def test_versions() -> None:

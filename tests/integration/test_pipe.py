@@ -17,6 +17,7 @@ from gateway.store.keys import partition, rate
 from gateway.store.pipe import MOST, Pipe, StoreUnavailable
 from gateway.store.scripts import Scripts
 from tests.support.core import until
+from tests.support.redis_nodes import node
 from tests.support.redis_server import throwaway_redis
 
 
@@ -188,7 +189,7 @@ async def test_a_caller_who_is_cancelled_takes_nothing_back(redis_client: Any) -
 
 
 async def test_nobody_can_pile_up_without_end(redis_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.store.pipe.WAITING_MOST", 500)
+    monkeypatch.setattr("gateway.store.stream.WAITING_MOST", 500)
     pipe = Pipe(redis_client)
     waiting = [asyncio.ensure_future(pipe.send("PING")) for _ in range(500)]
     one_more = asyncio.ensure_future(pipe.send("PING"))
@@ -205,3 +206,33 @@ async def test_closing_waits_for_what_is_under_way(redis_client: Any) -> None:
     await pipe.close()
     assert await one == b"a"
     await Pipe(redis_client).close()
+
+
+async def test_who_stands_in_line_behind_a_server_that_hangs_is_not_kept_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.stream.ANSWER_SECONDS", 0.3)
+    with node(tmp_path) as server:
+        client = await connect(server.url, max_connections=4)
+        pipe = Pipe(client, most=1)
+        assert await pipe.send("INCR", "{x}:n") == 1
+        with server.frozen():
+            async with asyncio.timeout(3):
+                told = await asyncio.gather(*(pipe.send("INCR", "{x}:n") for _ in range(50)), return_exceptions=True)
+        assert {type(one) for one in told} == {StoreUnavailable}
+        assert await pipe.send("INCR", "{x}:n") <= 4, "what was given up on was not sent after all"
+        await client.aclose()
+
+
+async def test_who_waits_when_the_gateway_stops_is_told(redis_client: Any) -> None:
+    pipe = Pipe(redis_client, most=1)
+    waiting = [asyncio.create_task(pipe.send("BLPOP", "{x}:nothing", 0)) for _ in range(3)]
+    await until(lambda: _blocked(redis_client))
+    [stream] = pipe._streams.values()  # pyright: ignore[reportPrivateUsage] - the task that a closing loop cancels
+    flusher = stream._flusher  # pyright: ignore[reportPrivateUsage]
+    assert flusher is not None
+    flusher.cancel()
+    async with asyncio.timeout(5):
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(one) for one in told} == {StoreUnavailable}
+    assert await pipe.send("ECHO", "a") == b"a"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -26,13 +27,13 @@ class _Gate(Pipe):
         self.stirred = asyncio.Event()
         self.answered = asyncio.Event()
 
-    async def send(self, *command: Any, size: int = 200) -> Any:
+    async def send(self, *command: Any, size: int = 200, durable: bool = False) -> Any:
         turn = asyncio.Event()
         self.waiting.append(turn)
         self.stirred.set()
         await turn.wait()
         try:
-            return await self._inner.send(*command, size=size)
+            return await self._inner.send(*command, size=size, durable=durable)
         finally:
             self.answered.set()
 
@@ -107,3 +108,30 @@ async def interleavings(
         if not choices:
             return
         path = [*choices[:-1], 1]
+
+
+@contextlib.contextmanager
+def before_command(scripts: Scripts, number: int, act: Callable[[], Awaitable[object]]) -> Generator[list[int]]:
+    """Something else happens just before a process sends its `number`-th command (from 0); the list says that it did."""
+    sent = 0
+    done: list[int] = []
+    pipes = (scripts.pipe, scripts.urgent)
+
+    def listening(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def sends(*command: Any, **more: Any) -> Any:
+            nonlocal sent
+            mine, sent = sent, sent + 1
+            if mine == number:
+                done.append(mine)
+                await act()
+            return await send(*command, **more)
+
+        return sends
+
+    for pipe in pipes:
+        pipe.send = listening(pipe.send)  # pyright: ignore[reportAttributeAccessIssue] - for this block alone
+    try:
+        yield done
+    finally:
+        for pipe in pipes:
+            del pipe.send

@@ -86,6 +86,8 @@ def test_everything_given(tmp_path: Path) -> None:
         "WEBHOOK_ALLOW_PRIVATE": "yes",
         "SECRET_KEY": "k" * 32,
         "REDIS_URL": "rediss://u:pw-5520@redis.example.com/3",
+        "REDIS_REPLICAS": "2",
+        "REDIS_REPLICA_TIMEOUT": "0.5",
     }
     settings = loaded(tmp_path, toml, **given)
     assert settings.http_port == 9100, "the environment wins"
@@ -96,6 +98,7 @@ def test_everything_given(tmp_path: Path) -> None:
     assert settings.public_url == "https://messages.example.com"
     assert settings.webhook_allow_private
     assert settings.secret_key == b"k" * 32
+    assert (settings.redis_replicas, settings.redis_replica_timeout) == (2, 0.5)
     assert settings.missing == {"voice": "set TWILIO_VOICE_FROM"}
     assert settings.twilio is not None
     assert settings.twilio.sms_from == "+15005550006"
@@ -143,6 +146,10 @@ FAULTS = [
     ({"SECRET_KEY": "short"}, "GATEWAY_SECRET_KEY: is too short: make one with"),
     ({"REDIS_URL": "redis://h"}, "GATEWAY_SECRET_KEY: missing, and needed with GATEWAY_REDIS_URL"),
     ({"REDIS_URL": "http://h"}, "GATEWAY_REDIS_URL: must begin with one of redis://"),
+    ({"REDIS_REPLICAS": "1"}, "GATEWAY_REDIS_REPLICAS: the embedded Redis has no replicas; set REDIS_URL"),
+    ({"REDIS_REPLICAS": "-1"}, "GATEWAY_REDIS_REPLICAS: must be a whole number from 0 to 16"),
+    ({"REDIS_REPLICA_TIMEOUT": "0"}, "GATEWAY_REDIS_REPLICA_TIMEOUT: must be seconds from 0.01 to 4"),
+    ({"REDIS_REPLICA_TIMEOUT": "nan"}, "must be seconds from 0.01 to 4, not 'nan'"),
     ({"CONFIG": "none.toml"}, "GATEWAY_CONFIG: there is no file"),
     ({"TWILIO_ACCOUNT_SID": "AC1"}, "GATEWAY_TWILIO_AUTH_TOKEN: missing, though GATEWAY_TWILIO_ACCOUNT_SID is set"),
     ({"TWILIO_SMS_FROM": "+15005550006"}, "GATEWAY_TWILIO_ACCOUNT_SID: missing, though GATEWAY_TWILIO_SMS_FROM is set"),

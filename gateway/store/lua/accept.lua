@@ -2,7 +2,11 @@
 -- KEYS: 1 record 2 body 3 agenda 4 events 5 counters 6 thread, then lines
 -- ARGV: 1 prefix 2 id 3 state 4 body 5 lane 6 wake 7 bell 8 event 9 counters 10 index ops 11 order in the thread ('' none)
 --       12 done ('1' or '') 13 lifetime of the record when done, ms 14 lifetime of the body, ms, then scores
-if redis.call('EXISTS', KEYS[1]) == 1 then return {'exists'} end
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  -- A real write that changes nothing: with replicas only a write makes WAIT mean something.
+  redis.call('HSET', KEYS[1], 'l', redis.call('HGET', KEYS[1], 'l') or ARGV[5])
+  return {'exists'}
+end
 redis.call('HSET', KEYS[1], 'v', 1, 's', ARGV[3], 'l', ARGV[5])
 if ARGV[4] ~= '' then redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[14]) end
 if ARGV[12] == '1' then
