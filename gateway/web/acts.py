@@ -12,7 +12,8 @@ from gateway.channels.registry import names
 from gateway.customer import ConsentEntry, Customer
 from gateway.delivery.desk import Desk
 from gateway.delivery.inbound import Inbox
-from gateway.delivery.pacing import Post, Switchboard
+from gateway.delivery.pacing import Switchboard
+from gateway.delivery.post import Post
 from gateway.delivery.words import Words, unpack
 from gateway.message import LANES, Message
 from gateway.prompts import Answer
@@ -124,11 +125,18 @@ class Board:
         return ChannelState(
             name=post.name,
             state={None: "up", "paused": "paused", "channel_down": "broken"}[shut],  # pyright: ignore[reportArgumentType] - the three conditions
-            reason=post.shared.paused if shut == "paused" else _down(post) if shut else None,
+            reason=post.pause.paused if shut == "paused" else _down(post) if shut else _slow(post, self._clock.now()),
             proves=tuple(sorted(post.channel.traits.proves)),
             waiting=waiting,  # pyright: ignore[reportArgumentType] - keyed by lane
         )
 
 
+def _slow(post: Post, now: int) -> str | None:
+    if now < post.throttled_until:
+        return f"The provider asked us to wait until {post.throttled_until} ms."
+    window = post.window
+    return f"Slowed down by the provider: {window.size} of {window.limit} at a time." if window.narrowed else None
+
+
 def _down(post: Post) -> str:
-    return f"The provider keeps failing; the next probe goes out at {post.breaker.open_until} ms."
+    return f"The provider keeps failing; the next probe goes out at {post.breaker.facts.open_until} ms."

@@ -22,8 +22,10 @@ from gateway.store.scripts import Scripts
 if TYPE_CHECKING:
     from gateway.delivery.callbacks import Callbacks
     from gateway.delivery.intake import Intake
+    from gateway.delivery.metrics import Metrics
     from gateway.delivery.people import People
     from gateway.delivery.receipts import Receipts
+    from gateway.delivery.room import Room
     from gateway.store.api_keys import ApiKeys
     from gateway.store.customers import Customers
     from gateway.store.idempotency import Idempotency
@@ -38,7 +40,7 @@ ChannelCondition = Literal["up", "paused", "broken", "missing"]
 class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
     """One channel as operators see it.
 
-    `proves`: the levels it can prove. `waiting`: messages in its lines by priority. `reason`: why it isn't up, for people.
+    `proves`: the levels it can prove. `waiting`: messages in its lines by priority. `reason`: why it isn't up, or is slow, for people.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Gateway(Protocol):
     api_keys: ApiKeys
     idempotency: Idempotency
     intake: Intake
+    room: Room
     messages: Messages
     listing: Listing
     receipts: Receipts
@@ -104,6 +107,7 @@ class Gateway(Protocol):
     people: People
     templates: Templates
     registry: CollectorRegistry
+    metrics: Metrics
     callbacks: Callbacks
 
     @property
