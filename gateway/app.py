@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 import structlog
@@ -25,6 +26,7 @@ from gateway.delivery.callbacks import Callbacks
 from gateway.delivery.desk import Desk
 from gateway.delivery.effects import Effects
 from gateway.delivery.follow import Follower
+from gateway.delivery.gate import Gate
 from gateway.delivery.housekeeping import Housekeeper
 from gateway.delivery.inbound import Inbox
 from gateway.delivery.intake import Intake
@@ -36,7 +38,8 @@ from gateway.delivery.receipts import Receipts
 from gateway.delivery.room import Room
 from gateway.delivery.sending import Sender
 from gateway.delivery.words import Words
-from gateway.delivery.worker import Alone, Worker
+from gateway.delivery.workbench import Alone, Workbench
+from gateway.delivery.worker import Worker
 from gateway.links import Links
 from gateway.message import Mode
 from gateway.routing.policy import categories
@@ -45,12 +48,14 @@ from gateway.secret_box import purpose_key
 from gateway.settings_types import BadSettings, Settings, Voice
 from gateway.store.api_keys import ApiKeys
 from gateway.store.clock import Clock
-from gateway.store.connect import connect
+from gateway.store.connect import connect, warn_of_replicas
 from gateway.store.customers import Customers
 from gateway.store.idempotency import Idempotency
 from gateway.store.installation import installation
 from gateway.store.listing import Listing
 from gateway.store.messages import Messages
+from gateway.store.pipe import Replication
+from gateway.store.roll import Roll
 from gateway.store.scripts import Scripts
 from gateway.store.templates import Templates
 from gateway.store.upkeep import Upkeep
@@ -123,10 +128,12 @@ class Gateway:
         secret, old = settings.secret_key, settings.secret_key_old
         self.customers = Customers(self.client, self.scripts, self.clock, pepper)
         self.templates = Templates(self.scripts, self.clock, load_templates(settings.templates_dir))
+        self.roll = Roll(self.scripts, self.clock, self.name)
         self.messages = Messages(
             self.client,
             self.scripts,
             self.clock,
+            self.roll,
             keep_records=settings.retention_message_days,
             keep_content=settings.retention_content_days,
         )
@@ -146,18 +153,21 @@ class Gateway:
         live = Switchboard(self.channels["live"], settings.channels, self.scripts, self.clock, "")
         test = Switchboard(self.channels["test"], {}, self.scripts, self.clock, "@test")
         self.boards: dict[Mode, Switchboard] = {"live": live, "team": live, "test": test}
-        effects = Effects(self.customers, self.channels, self.clock)
-        self.desk = Desk(self.messages, self.customers, self.rules, self.boards, effects, self.metrics, self.clock)
+        for post in {post.line: post for board in (live, test) for post in board.posts.values()}.values():
+            self.metrics.watch(post.line, post.down, post.width)
+        self.effects = Effects(self.customers, self.channels, self.clock)
+        self.desk = Desk(self.messages, self.customers, self.rules, self.boards, self.effects, self.metrics, self.clock)
         self.words = Words(settings, self.links, self._speaks)
-        self.follower = Follower(self.scripts, self.clock, [live, test])
+        self.follower = Follower(self.scripts, self.clock, [live, test], self.roll)
         self.housekeeper = Housekeeper(
             Upkeep(self.client, self.scripts),
+            self.customers,
             self.clock,
             self.metrics,
             self.name,
             keep_records=settings.retention_message_days,
         )
-        meeting = Meeting(self.scripts)
+        meeting, self.gate = Meeting(self.scripts), Gate()
         self.sender = Sender(
             self.desk,
             self.words,
@@ -166,6 +176,7 @@ class Gateway:
             self.clock,
             lambda mode: test_callback_base if mode == "test" else settings.public_url,
             self.follower.rouse,
+            self.gate,
         )
         self.inbox = Inbox(
             self.scripts, self.desk, self.customers, self.clock, keep_content=settings.retention_content_days
@@ -173,12 +184,16 @@ class Gateway:
         self.receipts = Receipts(self.desk, meeting)
         known = registry.names()
         self.room = Room(self.client, self.metrics)
-        self.intake = Intake(self.desk, self.customers, self.templates, self.words, self.clock, known, self.room)
+        self.intake = Intake(
+            self.desk, self.customers, self.templates, self.words, self.clock, known, self.room, self.gate
+        )
         self.people = People(self.customers, self.clock, known_channels=known, categories=self.rules.categories)
         self.board = Board(live, settings, self.scripts, self.clock)
         self.pages = PublicPages(self.desk, self.words, self.inbox, self.customers, self.clock)
-        self.callbacks = Callbacks("live", self.channels["live"], self.receipts, self.inbox, self.sender)
-        self.test_callbacks = Callbacks("test", self.channels["test"], self.receipts, self.inbox, self.sender)
+        self.callbacks, self.test_callbacks = (
+            Callbacks(mode, self.channels[mode], self.receipts, self.inbox, self.sender, self.scripts)
+            for mode in ("live", "test")
+        )
 
     def _speaks(self, language: str) -> bool:
         own: Mapping[str, Voice] = self.settings.channels["voice"].voices if "voice" in self.settings.channels else {}
@@ -186,9 +201,10 @@ class Gateway:
 
     def worker(self, alone: Alone | None = None) -> Worker:
         """A worker of this process, not running yet. `alone`: works on what others did not survive."""
-        report: Callable[[], Any] = lambda: self.follower.worked(self.name)  # noqa: E731 - bound to this process's name
         boards = [self.boards["live"], self.boards["test"]]
-        return Worker(self.client, self.scripts, self.clock, self.desk, self.sender, self.inbox, boards, report, alone)
+        bench = Workbench(self.scripts, self.desk, self.sender, self.inbox, self.gate, alone)
+        gone = functools.partial(self.metrics.mended, "taken")
+        return Worker(self.client, self.scripts, self.clock, bench, boards, self.roll.report, gone)
 
     def has_channel(self, name: str) -> bool:
         """Whether callbacks of that channel have a reader."""
@@ -200,7 +216,7 @@ class Gateway:
 
     async def trouble(self) -> str | None:
         """Why messages are not being worked on, or None."""
-        return await self.follower.trouble()
+        return await self.roll.trouble()
 
     @classmethod
     async def open(
@@ -213,7 +229,9 @@ class Gateway:
         async with contextlib.AsyncExitStack() as opened:
             client = await connect(redis_url, max_connections=CONNECTIONS)
             opened.push_async_callback(client.aclose)
-            scripts, clock = Scripts(client), Clock()
+            replication = Replication(settings.redis_replicas, settings.redis_replica_timeout)
+            scripts, clock = Scripts(client, replication), Clock()
+            await warn_of_replicas(client, replication)
             pepper = await installation(scripts, settings)
             timeout = aiohttp.ClientTimeout(total=30, connect=5)
             session = aiohttp.ClientSession(
@@ -232,6 +250,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Give back every connection."""
+        await self.effects.close()
         await self.scripts.close()
         live, test = self.channels["live"], self.channels["test"]
         everything = {id(c): c for c in (*live.values(), *test.values())}

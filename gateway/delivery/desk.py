@@ -106,6 +106,7 @@ class Desk:
         before, case.before, case.version = case.before, Before.of(case.message), version
         if was.state == "pending" and case.message.done:
             self._measure(case.message)
+        await self.boards[case.message.mode].over(case.message)
         await self.effects.follow(before, case.message, case.customer, newly_done=was.state == "pending")
         return True
 

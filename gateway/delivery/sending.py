@@ -10,9 +10,10 @@ from typing import Final
 import structlog
 from redis.exceptions import RedisError
 
-from gateway.channels.base import Absent, Accepted, Channel, Outbound, Refused, Rendered, Unknown
+from gateway.channels.base import Absent, Accepted, Outbound, Refused, Rendered, Unknown
 from gateway.content.render import Unfit
 from gateway.delivery.desk import TRIES, Case, Desk
+from gateway.delivery.gate import Gate
 from gateway.delivery.meeting import Meeting
 from gateway.delivery.pacing import Switchboard
 from gateway.delivery.post import Permit, Post
@@ -43,6 +44,7 @@ class Sender:
         clock: Clock,
         callback_base: Callable[[Mode], str],
         opened: Callable[[Post], None],
+        gate: Gate,
     ) -> None:
         self._desk = desk
         self._words = words
@@ -51,6 +53,7 @@ class Sender:
         self._clock = clock
         self._callback_base = callback_base
         self._opened = opened
+        self._gate = gate
 
     async def turn(self, case: Case, permit: Permit) -> bool:
         """It is the message's turn on a channel: begin and send, if that is still right. False: nothing was begun."""
@@ -149,12 +152,11 @@ class Sender:
             return
         out = self._outbound(case, attempt, words, deadline)
         begun = time.monotonic()
-        outcome = await asyncio.shield(channel.send(out))
+        with self._gate.away():
+            outcome = await asyncio.shield(channel.send(out))
         self._desk.metrics.sent(attempt.channel, outcome, time.monotonic() - begun)
-        if await board.heard(permit, outcome):
-            self._desk.metrics.breaker(post.line, is_open=not post.breaker.closed)
-            if not post.breaker.closed:
-                self._opened(post)
+        if await board.heard(permit, outcome) and not post.breaker.closed:
+            self._opened(post)
         news = [self._receipt(attempt.id, outcome), *await self._introduced(case.message, attempt, outcome)]
 
         def told(message: Message, now: int) -> None:
@@ -223,10 +225,12 @@ class Sender:
         found: dict[str, tuple[Accepted | Absent | Unknown, list[Receipt | None]]] = {}
         for attempt_id in following.ask:
             attempt = case.message.attempt(attempt_id)
-            channel = self._channel(case.message, attempt)
+            post = self._boards[case.message.mode].posts.get(attempt.channel) if attempt is not None else None
             out = await self.speak(case.message.id, attempt_id)
-            if attempt is not None and channel is not None and out is not None:
-                found[attempt_id] = await self._recognised(case.message, attempt, await channel.find(out, attempt))
+            if attempt is not None and post is not None and out is not None:
+                with self._gate.away():
+                    answer = await post.find(out, attempt, self._clock.now())
+                found[attempt_id] = await self._recognised(case.message, attempt, answer)
 
         def told(message: Message, now: int) -> None:
             for attempt_id in following.ask:
@@ -247,10 +251,6 @@ class Sender:
             return found, []
         early = await self._meeting.recognise(attempt.channel, found.provider_id, message.id, attempt.id)
         return (found, early) if early is not None else (Unknown(detail="known as another attempt's"), [])
-
-    def _channel(self, message: Message, attempt: Attempt | None) -> Channel | None:
-        post = self._boards[message.mode].posts.get(attempt.channel) if attempt is not None else None
-        return post.channel if post is not None else None
 
     def _receipt(self, attempt_id: str, outcome: Accepted | Refused | Unknown) -> Receipt | None:
         now = self._clock.now()

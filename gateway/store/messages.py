@@ -12,9 +12,9 @@ from typing import Final
 import msgspec
 from redis.asyncio import Redis
 
-from gateway.message import Message, Mode
+from gateway.message import Held, Message, Mode
 from gateway.routing.policy import Category
-from gateway.routing.view import Next
+from gateway.routing.view import Next, deadline_of
 from gateway.store.clock import Clock
 from gateway.store.ids import place_of
 from gateway.store.keys import Partition, line_name, of_customer
@@ -82,10 +82,13 @@ class Messages:
         place = place_of(message_id)
         if place is None:
             return None
-        fields = await self._scripts.urgent.send("HMGET", place[1].message(message_id), "v", "s", "sup", "can")
+        fields = await self._scripts.urgent.send("HMGET", place[1].message(message_id), "v", "s", "sup", "can", "why")
         if fields[1] is None:
             return None
-        return Loaded(decode(fields[1], _text(fields[2]), _text(fields[3])), int(fields[0]))
+        message = decode(fields[1], _text(fields[2]), _text(fields[3]))
+        if fields[4] is not None and not message.done:
+            message.status, message.held = "held", in_the_morgue(message, self._clock.now())
+        return Loaded(message, int(fields[0]))
 
     async def body(self, message: Message) -> bytes | None:
         """The stored content; None when it has outlived its retention."""
@@ -239,6 +242,12 @@ def decode(state: bytes, superseded_by: str, cancelled_at: str) -> Message:
     if cancelled_at:
         message.cancelled_at = int(cancelled_at)
     return message
+
+
+def in_the_morgue(message: Message, now: int) -> Held:
+    """What people see of a message that could not be worked on."""
+    text = "It could not be worked on, and waits in the morgue for an operator: `gateway morgue list` says why."
+    return Held(until=deadline_of(message, now), code="morgue", text=text, since=now)
 
 
 def schema_of(taken: Taken) -> int:

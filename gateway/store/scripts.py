@@ -6,6 +6,7 @@ Python decides, Lua compares a version and swaps; state, index, event and counte
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final, Literal
@@ -15,7 +16,7 @@ from redis.asyncio import Redis
 
 from gateway.message import LANES, Lane
 from gateway.store.keys import Partition, partition
-from gateway.store.pipe import Pipe
+from gateway.store.pipe import Pipe, Replication
 
 NAMES: Final = (
     "accept",
@@ -26,8 +27,12 @@ NAMES: Final = (
     "note",
     "settle",
     "tokens",
+    "seats",
+    "swap",
     "customer",
+    "erase",
     "rouse",
+    "failed",
     "bury",
     "exhume",
 )
@@ -60,23 +65,30 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """An agenda member handed out: its record's version and state, and the flags others set on it."""
+    """An agenda member handed out: its record's version and state, and the flags others set on it.
+
+    `abandoned`: how many others have taken it since its last result and neither came to one nor handed it back.
+    """
 
     member: str
     version: int
     state: bytes
     superseded_by: str
     cancelled_at: str
-    takes: int
+    abandoned: int
     channel: str | None
 
 
 class Haul(msgspec.Struct, frozen=True):
-    """What one take brought: the server's time (ms), when something falls due next, the items."""
+    """What one take brought: the server's time (ms), when something falls due next, the items.
+
+    `gone`: how many entries were dropped because their record is gone.
+    """
 
     now: int
     next_due: int | None
     items: tuple[Taken, ...]
+    gone: int = 0
 
 
 Outcome = Literal["ok", "exists", "conflict", "customer", "cap", "gone", "done", "seen"]
@@ -90,11 +102,17 @@ def _load(name: str) -> tuple[str, str]:
 
 
 class Scripts:
-    """The scripts on one server. `urgent` is a stream of commands of its own, for what is critical."""
+    """The scripts on one server. `urgent` is a stream of commands of its own, for what is critical.
 
-    def __init__(self, client: Redis) -> None:
-        self.pipe = Pipe(client)
-        self.urgent = Pipe(client)
+    What a fail-over must not undo (accept, begin, cancel, note, a customer's record) waits for as many replicas as
+    `replication` says, and raises NotReplicated without them.
+    """
+
+    def __init__(self, client: Redis, replication: Replication | None = None) -> None:
+        self.pipe = Pipe(client, replication=replication)
+        self.urgent = Pipe(client, replication=replication)
+        self.taker = secrets.token_hex(4)
+        """Who takes, as others see it on a record: this process, this time."""
         self._shas: dict[str, str] = {}
         for name in NAMES:
             source, sha = _load(name)
@@ -102,10 +120,18 @@ class Scripts:
             self.pipe.remember(sha, source)
             self.urgent.remember(sha, source)
 
-    async def _run(self, name: str, keys: Sequence[str], args: Sequence[Any], *, urgent: bool = False) -> list[Any]:
+    async def _run(
+        self, name: str, keys: Sequence[str], args: Sequence[Any], *, urgent: bool = False, durable: bool = False
+    ) -> list[Any]:
         pipe = self.urgent if urgent else self.pipe
         size = sum(len(a) for a in args if isinstance(a, bytes)) + 300
-        return await pipe.send("EVALSHA", self._shas[name], len(keys), *keys, *args, size=size)
+        return await pipe.send("EVALSHA", self._shas[name], len(keys), *keys, *args, size=size, durable=durable)
+
+    async def confirm(self, at: Partition) -> None:
+        """Wait until the replicas have what was written to a partition so far. Raises NotReplicated."""
+        if self.pipe.replicated:
+            # A write of its own: after a mere read WAIT proves nothing.
+            await self.pipe.send("SET", at.proof, 1, "PX", 1000, durable=True)
 
     async def accept(self, at: Partition, message: str, change: Change, body: bytes, minute: str) -> Outcome:
         """Let a message in; "exists" when the id is already there, and then nothing changes."""
@@ -127,7 +153,9 @@ class Scripts:
             change.keep_body,
             *map(_text, change.places.values()),
         ]  # fmt: skip - the script's own order
-        answer = await self._run("accept", [*keys, *change.places], args, urgent=change.lane == "critical")
+        answer = await self._run(
+            "accept", [*keys, *change.places], args, urgent=change.lane == "critical", durable=True
+        )
         return answer[0].decode()
 
     async def commit(
@@ -187,38 +215,59 @@ class Scripts:
             " ".join(change.counters),
             *map(_text, change.places.values()),
         ]  # fmt: skip - the script's own order
-        answer = await self._run("begin", [*names, *change.places], args, urgent=change.lane == "critical")
+        answer = await self._run(
+            "begin", [*names, *change.places], args, urgent=change.lane == "critical", durable=True
+        )
         return answer[0].decode(), int(answer[1]) if len(answer) > 1 else versions[0]
 
     async def take(
-        self, number: int, lease: int, due: Mapping[Lane, int], permits: Mapping[str, tuple[int, int, int]]
+        self,
+        number: int,
+        lease: int,
+        due: Mapping[Lane, int],
+        permits: Mapping[str, tuple[int, int, int]],
+        *,
+        wall: int | None = None,
     ) -> Haul:
         """Hand out what partition `number` has ready.
 
         `due`: how many due agenda members of each lane at most. `permits`: by channel, how many may go out, how many of
-        them may be other than critical, and how many of those are kept for bulk. Members get a deciding lease (ms).
+        them may be other than critical, and how many of those are kept for bulk. Members get a lease (ms). `wall`: the
+        taker's own clock (ms); nothing is handed out if it differs from the server's by more than five seconds.
         """
         at = partition(number)
         keys = [at.agenda(lane) for lane in LANES] + [at.line(channel, lane) for channel in permits for lane in LANES]
-        args = [at.prefix, lease, *(due.get(lane, 0) for lane in LANES), *(n for p in permits.values() for n in p)]
-        answer = await self._run("take", keys, args, urgent=True)
-        now, soonest = answer[:2]
-        items: list[list[Any]] = answer[2]
+        counts = [*(due.get(lane, 0) for lane in LANES), *(n for p in permits.values() for n in p)]
+        now, soonest, items, gone = await self._run(
+            "take", keys, [at.prefix, lease, self.taker, _text(wall), *counts], urgent=True
+        )
         names: list[str | None] = [None, None, None, *(channel for channel in permits for _lane in LANES)]
         found = tuple(
             Taken(m.decode(), _version(v), s, _plain(sup), _plain(can), int(t), names[int(i) - 1])
             for i, m, v, s, sup, can, t in items
         )
-        return Haul(int(now), None if soonest == -1 else int(soonest), found)
+        return Haul(int(now), None if soonest == -1 else int(soonest), found, int(gone))
+
+    async def hand_back(self, at: Partition, member: str) -> None:
+        """Say that whoever took a record is alive, though they came to no result."""
+        await self.urgent.send("HDEL", at.member(member), "by")
+
+    async def failed(self, at: Partition, member: str, lane: Lane, again: int) -> int:
+        """Count that work on a record has failed; how often since the last result (0: it is gone). `again`: rest, ms."""
+        keys = [at.member(member), at.agenda(lane)]
+        return int((await self._run("failed", keys, [member, again], urgent=True))[0])
 
     async def cancel(self, at: Partition, message: str, now: int) -> Outcome:
         """Mark a message cancelled and wake it."""
-        return (await self._run("flag", [at.message(message)], [at.prefix, message, now], urgent=True))[0].decode()
+        return (await self._run("flag", [at.message(message)], [at.prefix, message, now], urgent=True, durable=True))[
+            0
+        ].decode()
 
     async def note(self, at: Partition, item: str, state: bytes, keep: int) -> Outcome:
         """Keep something that came in, once; `keep`: how long a repeat is recognised, ms."""
         keys = [at.seen(item), at.member(f"i:{item}"), at.agenda("critical")]
-        return (await self._run("note", keys, [item, state, keep, f"critical:{at.number}:"], urgent=True))[0].decode()
+        args = [item, state, keep, f"critical:{at.number}:"]
+        return (await self._run("note", keys, args, urgent=True, durable=True))[0].decode()
 
     async def settle(self, at: Partition, member: str, state: bytes, keep: int) -> None:
         """An inbound item has been worked off; its record stays for `keep` ms."""
@@ -229,13 +278,43 @@ class Scripts:
         granted, wait = await self._run("tokens", [key], [rate, burst, wanted, "1" if critical else ""], urgent=True)
         return int(granted), int(wait)
 
+    async def seats(
+        self,
+        key: str,
+        limits: tuple[int, int],
+        names: Sequence[str],
+        others: int,
+        *,
+        lease: int,
+        longest: int,
+        back: Sequence[str] = (),
+    ) -> tuple[int, int]:
+        """Give seats back, and take one for each of `names` as far as there are any; how many, and how many for others.
+
+        `limits`: seats there are, and how many of them are for critical messages alone. `others`: how many are wanted
+        for others. A seat lapses after `lease` ms; no seat is given for longer than `longest` ms.
+        """
+        args = [*limits, others, lease, longest, len(back), *back, *names]
+        granted, plain = await self._run("seats", [key], args, urgent=True)
+        return int(granted), int(plain)
+
+    async def swap(self, key: str, field: str, old: bytes, new: bytes) -> tuple[bool, bytes]:
+        """Put a value into a field of a hash if it holds `old` (b"": nothing); whether it did, and what it holds now."""
+        done, held = await self._run("swap", [key], [field, old, new], urgent=True)
+        return bool(done), held
+
     async def put_customer(
         self, at: Partition, customer: str, expected: int | None, state: bytes, ledger: Sequence[bytes]
     ) -> tuple[Outcome, int]:
         """Write a customer if the version is still `expected` (None: whatever it is; 0: none yet)."""
         keys = [at.customer(customer), at.ledger(customer), at.customers]
-        answer = await self._run("customer", keys, [_text(expected), state, customer, *ledger])
+        answer = await self._run("customer", keys, [_text(expected), state, customer, *ledger], durable=True)
         return answer[0].decode(), int(answer[1])
+
+    async def erase_customer(self, at: Partition, customer: str, version: int) -> Outcome:
+        """Delete a customer's record, ledger and timeline if the version is still `version`."""
+        keys = [at.customer(customer), at.ledger(customer), at.timeline(customer), at.customers]
+        return (await self._run("erase", keys, [version, customer], durable=True))[0].decode()
 
     async def bury(self, at: Partition, member: str, reason: str) -> None:
         """Put a record that nobody can work off into the morgue."""
@@ -245,12 +324,14 @@ class Scripts:
     async def exhume(self, at: Partition, member: str, *, retry: bool) -> Outcome:
         """Take a record out of the morgue, back to work or away for good; "gone": it wasn't there."""
         lane = (await self.pipe.send("HGET", at.member(member), "l") or b"critical").decode()
-        keys = [at.member(member), at.agenda(lane), at.morgue]
+        keys = [at.member(member), at.agenda(lane), at.morgue, at.body(member.partition(":")[2])]
         return (await self._run("exhume", keys, [member, "retry" if retry else "discard"]))[0].decode()
 
-    async def rouse(self, at: Partition, channel: str, lane: Lane, first: int, last: int) -> int:
-        """Wake the members of a line between two ranks; how many there were."""
-        return int((await self._run("rouse", [at.line(channel, lane), at.agenda(lane)], [first, last], urgent=True))[0])
+    async def rouse(self, at: Partition, channel: str, lane: Lane, members: Sequence[str], beyond: int = 0) -> int:
+        """Wake those who still stand in a line and would look by themselves only after `beyond` (ms); how many."""
+        keys = [at.line(channel, lane), at.agenda(lane)]
+        answer = await self._run("rouse", keys, [f"{lane}:{at.number}:", beyond, *members], urgent=True)
+        return int(answer[0])
 
     async def close(self) -> None:
         """Wait for what is under way."""

@@ -75,7 +75,7 @@ async def test_what_kills_every_worker(redis_url: str, redis_client: Redis, tmp_
             key = await served.key()
             poison = await message(http, served, key, DEADLY)
             assert await served.process.wait() != 0, "the first worker that asks dies"
-            await client.hset(where(poison).message(poison), "t", 2)  # and so did the next one
+            await client.hset(where(poison).message(poison), "t", 1)  # and so did the next one
             await client.zadd(where(poison).agenda("normal"), {f"m:{poison}": 1})
             served = await start(tmp_path, ["serve"], variables)
             good = await message(http, served, key, HARMLESS)
@@ -148,7 +148,7 @@ async def test_what_can_be_worked_on_is(
         at = where(made.id)
         haul = await gateway.scripts.take(at.number, 10_000, {"critical": 0}, {"deadly": (1, 1, 0)})
         place = Workplace(settings=settings, redis_url=redis_url)
-        assert await Isolation(place)(at.number, msgspec.structs.replace(haul.items[0], takes=3)) is None
+        assert await Isolation(place)(at.number, msgspec.structs.replace(haul.items[0], abandoned=2)) is None
         loaded = await gateway.messages.load(made.id)
         assert loaded is not None
         assert [a.status for a in loaded.message.attempts] == ["accepted"]

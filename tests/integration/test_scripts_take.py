@@ -34,7 +34,7 @@ async def test_due_members_get_a_deciding_lease(redis_client: Any, scripts: Scri
     await accept(scripts, "m2")
     haul = await take(scripts)
     [one] = haul.items
-    assert (one.member, one.version, one.state, one.takes, one.channel) == ("m:m1", 1, b"state", 1, None)
+    assert (one.member, one.version, one.state, one.abandoned, one.channel) == ("m:m1", 1, b"state", 0, None)
     assert await redis_client.zscore(AT.agenda("critical"), "m:m1") == haul.now + LEASE
     assert haul.next_due == haul.now + LEASE
     assert (await take(scripts)).items == (), "while the lease lasts nobody else gets it"
@@ -46,15 +46,48 @@ async def test_an_idle_partition_says_so(scripts: Scripts) -> None:
     assert (haul.items, haul.next_due) == ((), None)
 
 
-async def test_takes_add_up_until_something_is_written(redis_client: Any, scripts: Scripts) -> None:
-    await accept(scripts, "m1", wake=1)
-    for times in (1, 2, 3):
-        [one] = (await take(scripts)).items
-        assert one.takes == times
-        await redis_client.zadd(AT.agenda("critical"), {"m:m1": 1})
-    assert await scripts.commit(AT, "m1", 1, change(wake=1), MINUTE) == ("ok", 2)
+async def again(redis_client: Any, scripts: Scripts, *, by: str) -> int:
+    scripts.taker = by
+    await redis_client.zadd(AT.agenda("critical"), {"m:m1": 1})
     [one] = (await take(scripts)).items
-    assert (one.takes, one.version) == (1, 2)
+    return one.abandoned
+
+
+async def test_who_never_came_back_is_counted_until_somebody_comes_to_a_result(
+    redis_client: Any, scripts: Scripts
+) -> None:
+    await accept(scripts, "m1", wake=1)
+    takers = ["one", "one", "two", "three", "three"]
+    assert [await again(redis_client, scripts, by=name) for name in takers] == [0, 0, 1, 2, 2]
+    assert await scripts.commit(AT, "m1", 1, change(wake=1), MINUTE) == ("ok", 2)
+    assert await again(redis_client, scripts, by="four") == 0
+
+
+async def test_who_hands_back_or_fails_and_lives_is_not_counted(redis_client: Any, scripts: Scripts) -> None:
+    await accept(scripts, "m1", wake=1)
+    assert await again(redis_client, scripts, by="one") == 0
+    await scripts.hand_back(AT, "m:m1")
+    assert await again(redis_client, scripts, by="two") == 0
+    for times in (1, 2, 3):
+        assert await scripts.failed(AT, "m:m1", "critical", 10_000) == times
+        rests = await redis_client.zscore(AT.agenda("critical"), "m:m1") - (await take(scripts)).now
+        assert 9_000 < rests <= 10_000
+        assert await again(redis_client, scripts, by=f"after {times}") == 0
+    assert await scripts.commit(AT, "m1", 1, change(wake=1), MINUTE) == ("ok", 2)
+    assert await scripts.failed(AT, "m:m1", "critical", 1) == 1
+    assert await scripts.failed(AT, "m:gone", "critical", 1) == 0
+    assert await redis_client.exists(AT.member("m:gone")) == 0
+
+
+@pytest.mark.parametrize("ahead", [-3_600_000, -5_100, 5_100, 3_600_000])
+async def test_nothing_is_handed_out_while_the_clocks_differ(redis_client: Any, scripts: Scripts, ahead: int) -> None:
+    await accept(scripts, "m1", wake=1, places={line(): 1})
+    now = (await take(scripts, {})).now
+    haul = await scripts.take(AT.number, LEASE, ALL, {"sms": (1, 1, 0)}, wall=now + ahead)
+    assert (haul.items, haul.next_due) == ((), None)
+    assert await redis_client.zscore(line(), "m:m1") == 1
+    haul = await scripts.take(AT.number, LEASE, ALL, {"sms": (1, 1, 0)}, wall=now + 1_000)
+    assert names(haul) == ["m:m1"]
 
 
 async def test_flags_that_others_set_come_along(scripts: Scripts) -> None:
@@ -139,10 +172,19 @@ async def test_channels_have_permits_of_their_own(scripts: Scripts) -> None:
 async def test_what_is_gone_is_dropped(redis_client: Any, scripts: Scripts) -> None:
     await accept(scripts, "m1", wake=1, places={line(): 1})
     await redis_client.delete(AT.message("m1"))
-    assert (await take(scripts, sms=(3, 3, 0))).items == ()
+    haul = await take(scripts, sms=(3, 3, 0))
+    assert (haul.items, haul.gone) == ((), 2)
     assert await redis_client.zcard(AT.agenda("critical")) == 0
     assert await redis_client.zcard(line()) == 0
     assert await redis_client.exists(AT.message("m1")) == 0, "and taking it makes no new record"
+
+
+async def test_an_entry_whose_record_is_something_else_holds_up_nobody(redis_client: Any, scripts: Scripts) -> None:
+    await accept(scripts, "m1", wake=1)
+    await accept(scripts, "m2", wake=1)
+    await redis_client.set(AT.message("m1"), "not a hash")
+    haul = await take(scripts)
+    assert (names(haul), haul.gone) == (["m:m2"], 1)
 
 
 async def test_what_is_done_has_no_turn_any_more(redis_client: Any, scripts: Scripts) -> None:
@@ -151,7 +193,7 @@ async def test_what_is_done_has_no_turn_any_more(redis_client: Any, scripts: Scr
     await redis_client.zadd(line(), {"m:m1": 1})
     assert (await take(scripts, sms=(3, 3, 0))).items == ()
     assert await redis_client.zcard(line()) == 0
-    assert await redis_client.hexists(AT.message("m1"), "t") == 0
+    assert await redis_client.hexists(AT.message("m1"), "by") == 0
 
 
 async def test_what_is_done_is_woken_while_an_attempt_has_no_outcome(scripts: Scripts) -> None:
@@ -172,7 +214,7 @@ async def test_what_lies_in_the_morgue_is_dropped_until_somebody_takes_it_out(
     assert (await take(scripts)).items == (), "nothing else wakes it"
     assert await scripts.exhume(AT, "m:m1", retry=True) == "ok"
     [one] = (await take(scripts)).items
-    assert (one.member, one.takes, one.cancelled_at) == ("m:m1", 1, "5")
+    assert (one.member, one.abandoned, one.cancelled_at) == ("m:m1", 0, "5")
     assert await scripts.exhume(AT, "m:m1", retry=True) == "gone"
 
 
@@ -188,7 +230,7 @@ async def test_discarding_from_the_morgue(redis_client: Any, scripts: Scripts) -
 
 async def test_a_line_can_be_woken_piece_by_piece(redis_client: Any, scripts: Scripts) -> None:
     members = await crowd(scripts, "critical", 5)
-    assert await scripts.rouse(AT, "sms", "critical", 0, 2) == 3
+    assert await scripts.rouse(AT, "sms", "critical", [*members[:3], "m:elsewhere"]) == 3
     assert names(await take(scripts)) == members[:3]
-    assert await scripts.rouse(AT, "sms", "critical", 3, 5) == 2
+    assert await scripts.rouse(AT, "sms", "critical", members[3:]) == 2
     assert await redis_client.zcard(line()) == 5, "they keep their places"

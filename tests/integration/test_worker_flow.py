@@ -42,8 +42,11 @@ async def test_a_definite_refusal_goes_on_to_the_next_channel_at_once(redis_url:
         sent = await gw.send("maria")
         found = await gw.when(sent, lambda m: len(m.attempts) == 2)
         assert [(a.channel, a.status, a.fault) for a in found.attempts[:1]] == [("sms", "failed", Fault.BAD_ADDRESS)]
-        health = (await gw.customer("maria")).health
-        assert [h.state for h in health.values()] == ["suppressed"], "the effect of the fault on the address"
+
+        async def judged() -> bool:
+            return [h.state for h in (await gw.customer("maria")).health.values()] == ["suppressed"]
+
+        await until(judged)
 
 
 async def test_a_channel_of_an_outsider_needs_no_change_here(redis_url: str, tmp_path: Path) -> None:

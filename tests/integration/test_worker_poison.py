@@ -12,9 +12,8 @@ import pytest
 import structlog
 
 from gateway.channels.base import Inbound, Refused, Unknown
-from gateway.delivery.breaker import Breaker
 from gateway.message import SCHEMA, Fault, Message
-from gateway.store.morgue import Buried, Morgue
+from gateway.store.morgue import Buried, Morgue, Which
 from tests.support.core import MAIL, OTHER_PHONE, PHONE, Core, Hang, Scripted, core, until, where
 
 LANE = {"outage": "critical", "service": "normal", "survey": "bulk"}
@@ -103,9 +102,9 @@ async def test_a_record_of_a_newer_release_is_left_alone(redis_url: str, tmp_pat
         gw.work()
         for message in newer:
             key = where(message.id).message(message.id)
-            await gw.client.hset(key, "t", 50)
+            await gw.client.hset(key, mapping={"t": 50, "by": "somebody"})
             await gw.nudge(message)
-            await until(lambda key=key: _taken(gw, key, 51))
+            await until(lambda key=key: _count(gw, key, "t", 51))
         proof = await gw.send("maria", "service")
         await gw.when(proof, lambda m: m.attempts and m.attempts[0].status == "accepted")
         assert await Morgue(gw.gateway.scripts).listed() == []
@@ -114,8 +113,8 @@ async def test_a_record_of_a_newer_release_is_left_alone(redis_url: str, tmp_pat
             assert await gw.wake(message) is not None, "its own release will find it"
 
 
-async def _taken(gw: Core, key: str, times: int) -> bool:
-    return int(await gw.client.hget(key, "t") or 0) >= times
+async def _count(gw: Core, key: str, field: str, times: int) -> bool:
+    return int(await gw.client.hget(key, field) or 0) >= times
 
 
 async def test_content_that_cannot_be_read(redis_url: str, tmp_path: Path) -> None:
@@ -163,7 +162,7 @@ async def test_a_bug_while_asking_is_taken_three_times(redis_url: str, tmp_path:
         good = await gw.send("nikos", "service")
         await gw.when(good, lambda m: m.attempts and m.attempts[0].status == "accepted")
         # Mended and put back to work, it goes on where it was.
-        assert await Morgue(gw.gateway.scripts).retry([sent.id]) == 1
+        assert await Morgue(gw.gateway.scripts).retry(Which(ids=[sent.id])) == 1
         await gw.when(sent, lambda m: m.attempts[0].asked == 1)
         assert await Morgue(gw.gateway.scripts).listed() == []
 
@@ -200,7 +199,7 @@ async def test_a_bug_in_a_probe_does_not_shut_the_channel_for_good(redis_url: st
         gw.rested("sms")
         await gw.nudge(survey)
         await until(lambda: len(sms.handed) == 2)
-        await until(lambda: post.breaker.open_until > 0)
+        await until(lambda: post.breaker.facts.open_until > 0)
         gw.rested("sms")
         later = await gw.send("maria", "follow_up")
         await gw.when(later, lambda m: m.attempts and m.attempts[0].status == "accepted")
@@ -216,13 +215,13 @@ async def test_a_category_that_the_settings_no_longer_know(redis_url: str, tmp_p
     async with core(redis_url, tmp_path, sms) as gw:
         gw.work()
         for times in (1, 2, 3):
-            await until(lambda times=times: _taken(gw, where(sent.id).message(sent.id), times))
+            await until(lambda times=times: _count(gw, where(sent.id).message(sent.id), "f", times))
             await gw.nudge(sent)
         one = await buried(gw, f"m:{sent.id}")
         assert "KeyError" in one.reason
         good = await gw.send("maria")
         await gw.when(good, lambda m: m.attempts and m.attempts[0].status == "accepted")
-        assert await Morgue(gw.gateway.scripts).discard(None) == 1
+        assert await Morgue(gw.gateway.scripts).discard() == 1
         assert await gw.gateway.messages.load(sent.id) is None
 
 
@@ -235,13 +234,3 @@ async def test_an_unreadable_inbound_item(redis_url: str, tmp_path: Path) -> Non
         gw.work()
         await buried(gw, key.partition(":")[2])
         assert await gw.hears(MAIL, "hello", channel="email") == "unlinked"
-
-
-def test_a_probe_that_brings_no_news_makes_room_for_the_next() -> None:
-    breaker = Breaker()
-    breaker.hear(Refused(fault=Fault.ACCOUNT_SHUT), 0)
-    breaker.probe(60_000)
-    assert breaker.shut(60_000)
-    breaker.forget(60_000)
-    assert breaker.shut(60_000), "it rests before it is tried again"
-    assert not breaker.shut(200_000)

@@ -30,6 +30,7 @@ from gateway.store.clock import Clock
 from gateway.store.connect import connect
 from gateway.store.ids import place_of
 from gateway.store.keys import Partition
+from gateway.store.pipe import Replication
 from gateway.store.scripts import Scripts
 from tests.support.scripted import Hang, Scripted
 
@@ -170,7 +171,8 @@ class Core:
 
     def rested(self, channel: str) -> None:
         """The breaker's rest is over: a probe may go out."""
-        self.gateway.boards["live"].posts[channel].breaker.open_until = 0
+        breaker = self.gateway.boards["live"].posts[channel].breaker
+        breaker.facts = msgspec.structs.replace(breaker.facts, open_until=0)
 
     def work(self) -> Worker:
         """Start a worker."""
@@ -269,7 +271,7 @@ async def core(
         session=aiohttp.ClientSession(),
         channels=live,
         test_channels=test,
-        scripts=Scripts(client),
+        scripts=Scripts(client, Replication(loaded.redis_replicas, loaded.redis_replica_timeout)),
         clock=Clock(),
         pepper=PEPPER,
         test_callback_base="http://127.0.0.1:9",

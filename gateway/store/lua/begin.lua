@@ -16,7 +16,7 @@ if ARGV[6] ~= '' and not redis.call('ZSCORE', KEYS[6], ARGV[1]) then
 end
 local version = redis.call('HINCRBY', KEYS[1], 'v', 1)
 redis.call('HSET', KEYS[1], 's', ARGV[4])
-redis.call('HDEL', KEYS[1], 't')
+worked(KEYS[1])
 if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HSET', KEYS[2], 'w:' .. ARGV[9], now) end
 if ARGV[8] ~= '' then
   redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', now - 5184000000)

@@ -10,7 +10,7 @@ end
 if facts[1] ~= ARGV[3] then return {'conflict'} end
 local version = redis.call('HINCRBY', KEYS[1], 'v', 1)
 redis.call('HSET', KEYS[1], 's', ARGV[4])
-redis.call('HDEL', KEYS[1], 't')
+worked(KEYS[1])
 local wake = ARGV[5]
 if ARGV[10] ~= '' then
   local newer = claim(ARGV[1], KEYS[6], ARGV[2], ARGV[10])

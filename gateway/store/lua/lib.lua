@@ -1,5 +1,6 @@
 -- Shared by the scripts below; put in front of each. A record is a hash: v version, s state, l lane, d done,
--- sup superseded by, can cancelled at, t takes since the last write.
+-- sup superseded by, can cancelled at, by who has taken it,
+-- t how often it was taken and abandoned, f how often work on it failed, both since the last write.
 
 local function now_ms()
   local t = redis.call('TIME')
@@ -35,7 +36,7 @@ local function claim(prefix, thread, id, place)
   local joins = string.match(place, '^join:(.+)$')
   local order = joins or place
   redis.call('ZADD', thread, order, id)
-  redis.call('PEXPIRE', thread, 7776000000)
+  redis.call('PEXPIRE', thread, 34560000000)
   if joins then return nil end
   local newest = redis.call('ZSCORE', thread, '*')
   if newest and tonumber(newest) > tonumber(order) then
@@ -51,7 +52,8 @@ local function claim(prefix, thread, id, place)
       local facts = redis.call('HMGET', record, 'l', 'd')
       if facts[1] and not facts[2] then
         redis.call('HSETNX', record, 'sup', id)
-        redis.call('HINCRBY', record, 'v', 1)
+        -- One that has lost its version must not keep newer ones out; no commit of its own can match it either.
+        redis.pcall('HINCRBY', record, 'v', 1)
         redis.call('ZADD', prefix .. 'agenda:' .. facts[1], now_ms(), 'm:' .. other)
       end
       redis.call('ZREM', thread, other)
@@ -61,6 +63,11 @@ local function claim(prefix, thread, id, place)
   return nil
 end
 
+-- Somebody has come to a result: whoever takes it next begins with a clean slate.
+local function worked(record)
+  redis.call('HDEL', record, 'by', 't', 'f')
+end
+
 local function tell(events, kinds, id, version)
   for kind in string.gmatch(kinds, '%S+') do
     redis.call('XADD', events, 'MAXLEN', '~', 20000, '*', 't', kind, 'id', id, 'v', version)
@@ -68,7 +75,7 @@ local function tell(events, kinds, id, version)
 end
 
 local function bump(key, names)
-  for name in string.gmatch(names, '%S+') do redis.call('HINCRBY', key, name, 1) end
+  for name in string.gmatch(names, '%S+') do redis.pcall('HINCRBY', key, name, 1) end
   if names ~= '' then redis.call('EXPIRE', key, 691200) end
 end
 

@@ -3,7 +3,7 @@
 redis.call('ZREM', KEYS[2], ARGV[1])
 if redis.call('EXISTS', KEYS[1]) == 1 then
   redis.call('HSET', KEYS[1], 's', ARGV[2], 'd', 1)
-  redis.call('HDEL', KEYS[1], 't')
+  worked(KEYS[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
 end
 return {'ok'}

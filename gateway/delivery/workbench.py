@@ -1,0 +1,115 @@
+"""What is done with one thing that was taken, whatever becomes of it: a result, another try, or the morgue."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+import structlog
+from redis.exceptions import RedisError
+
+from gateway.delivery.desk import Desk
+from gateway.delivery.gate import Gate
+from gateway.delivery.inbound import Inbox
+from gateway.delivery.post import Permit
+from gateway.delivery.sending import Sender
+from gateway.message import SCHEMA, Lane
+from gateway.store.keys import partition
+from gateway.store.messages import Loaded, decode_taken, schema_of
+from gateway.store.pipe import StoreUnavailable
+from gateway.store.scripts import Scripts, Taken
+
+FAILURES_BEFORE_MORGUE: Final = 3
+REST_MS: Final = 10_000
+"""How long a record rests after work on it has failed."""
+ABANDONED_BEFORE_ALONE: Final = 2
+"""How many workers may have taken a record and never come back before it is worked on where it harms nobody."""
+
+Alone = Callable[[int, Taken], Awaitable[str | None]]
+"""Works on a record of a partition where it can harm nothing else; why it belongs in the morgue, or None."""
+
+log = structlog.get_logger()
+
+
+class Workbench:
+    """One process's bench. `alone`: for records that others did not survive."""
+
+    def __init__(
+        self, scripts: Scripts, desk: Desk, sender: Sender, inbox: Inbox, gate: Gate, alone: Alone | None
+    ) -> None:
+        self._scripts = scripts
+        self._desk = desk
+        self._sender = sender
+        self._inbox = inbox
+        self._gate = gate
+        self._alone = alone
+        self._in_hand: set[tuple[str, int]] = set()
+
+    async def work(self, number: int, taken: Taken, permit: Permit | None) -> None:
+        """Work on a member that partition `number` has handed out; whatever it is, it ends here."""
+        this = taken.member, taken.version
+        if this in self._in_hand:
+            return  # its lease ran out while this process was busy with it; it has just been given another one
+        self._in_hand.add(this)
+        try:
+            await self._work(number, taken, permit)
+        except msgspec.DecodeError as unreadable:
+            await self._bury(number, taken, f"The record can't be read: {unreadable}")
+        except (StoreUnavailable, RedisError) as away:
+            log.warning("redis_unavailable", member=taken.member, error=str(away))
+            await self._hand_back(number, taken)
+        except Exception:  # the one broad one: a bug becomes a visible record instead of a lost message
+            log.exception("work_failed", member=taken.member)
+            await self._failed(number, taken, traceback.format_exc())
+        finally:
+            self._in_hand.discard(this)
+
+    async def _work(self, number: int, taken: Taken, permit: Permit | None) -> None:
+        if taken.member.startswith("m:") and schema_of(taken) > SCHEMA:
+            return
+        if taken.version < 0:
+            await self._bury(number, taken, "The record has lost its version.")
+        elif self._alone is not None and taken.abandoned >= ABANDONED_BEFORE_ALONE:
+            reason = await self._alone(number, taken)
+            if reason is not None:
+                await self._bury(number, taken, reason)
+        elif taken.member.startswith("m:"):
+            async with self._gate.turn(lane_of(taken)):
+                await self._work_message(taken, permit)
+        else:
+            await self._inbox.work(partition(number), taken)
+
+    async def _work_message(self, taken: Taken, permit: Permit | None) -> None:
+        case = await self._desk.open(Loaded(decode_taken(taken), taken.version))
+        if permit is not None and await self._sender.turn(case, permit):
+            return
+        await self._sender.decide_only(case)
+
+    async def _failed(self, number: int, taken: Taken, reason: str) -> None:
+        try:
+            failures = await self._scripts.failed(partition(number), taken.member, lane_of(taken), REST_MS)
+            if failures >= FAILURES_BEFORE_MORGUE:
+                await self._bury(number, taken, reason)
+        except (StoreUnavailable, RedisError) as away:
+            log.warning("redis_unavailable", member=taken.member, error=str(away))
+
+    async def _hand_back(self, number: int, taken: Taken) -> None:
+        """This process is alive: what it leaves unfinished must not look as if it had killed somebody."""
+        try:
+            await self._scripts.hand_back(partition(number), taken.member)
+        except (StoreUnavailable, RedisError) as away:
+            log.warning("redis_unavailable", member=taken.member, error=str(away))
+
+    async def _bury(self, number: int, taken: Taken, reason: str) -> None:
+        log.error("morgue", member=taken.member, reason=reason.splitlines()[-1])
+        await self._scripts.bury(partition(number), taken.member, reason)
+
+
+def lane_of(taken: Taken) -> Lane:
+    """The lane a taken member goes in; what people write to us is critical."""
+    try:
+        return decode_taken(taken).lane if taken.member.startswith("m:") else "critical"
+    except (msgspec.DecodeError, ValueError):
+        return "normal"
