@@ -26,6 +26,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     first: int = 0
     """The number of the first message; numbers choose the customers and stand in the texts."""
     per_second: float = 100.0
+    category: str = "service"
+    priority: str | None = None
+    reach: dict[str, object] = {}
 
 
 def customer_id(number: int) -> str:
@@ -40,7 +43,8 @@ def text_of(number: int) -> str:
 
 def _message(job: Job, number: int) -> dict[str, object]:
     chosen = customer_id(number % job.customers)
-    return {"customer": chosen, "category": "service", "content": {"text": text_of(number)}}
+    asked: dict[str, object] = {"customer": chosen, "category": job.category, "content": {"text": text_of(number)}}
+    return asked | ({"priority": job.priority} if job.priority else {}) | ({"reach": job.reach} if job.reach else {})
 
 
 def _body(job: Job) -> Body:

@@ -59,6 +59,15 @@ def cpu_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def memory_of(pid: int) -> float:
+    """MiB of memory a process holds; 0 where the kernel doesn't say (proc(5), statm: resident)."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 class Child:
     """A process that was started. Its standard error is kept in `log`."""
 
@@ -83,6 +92,10 @@ class Child:
     def thaw(self) -> None:
         """Let it go on."""
         self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()
 
     def failed(self) -> BenchError:
         """An error with what the process said last."""

@@ -80,8 +80,8 @@ class World:
         self._jobs = itertools.count()
         self.next_number = 0
 
-    async def load(self, kind: Any, url: str, **job: Any) -> Sample:
-        """Have the load generator do a job. Raises BenchError when anything was refused."""
+    async def load(self, kind: Any, url: str, *, refusals: bool = False, **job: Any) -> Sample:
+        """Have the load generator do a job. Raises BenchError when anything was refused, unless `refusals` may be."""
         asked = Job(kind=kind, url=url, key=self.key, customers=self.customers, first=self.next_number, **job)
         # Numbers are never used twice, whatever a job comes to.
         self.next_number += 10_000_000
@@ -89,7 +89,7 @@ class World:
         arguments = ["-m", "benchmarks.loader", msgspec.json.encode(asked).decode()]
         async with child(name, arguments, self._folder) as loader:
             sample = msgspec.json.decode(await loader.line(), type=Sample)
-        if sample.refused:
+        if sample.refused and not refusals:
             raise BenchError(f"{url} refused something: {sample.refused}")
         return sample
 

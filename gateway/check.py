@@ -14,11 +14,13 @@ from urllib.parse import urlsplit
 import aiohttp
 import aiosmtplib
 import msgspec
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
+from gateway.delivery.room import FULL, TIGHT
 from gateway.redis_url import parse_redis_url
 from gateway.settings import Settings, SmtpSettings, TwilioSettings, WeChatSettings
 from gateway.store.connect import ServerFacts, connect, server_facts
+from gateway.store.memory import Memory, fullest
 from gateway.store.server_binary import NoServerError, find_binary
 
 Result = Literal["ok", "warn", "fault"]
@@ -54,7 +56,7 @@ async def run_checks(
     timeout = aiohttp.ClientTimeout(total=seconds * 0.9)
     async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as http:
         parts: list[tuple[str, Awaitable[list[Finding]]]] = [
-            ("redis", _redis(redis_url, clock)),
+            ("redis", _redis(redis_url, clock, settings.redis_replicas)),
             ("public_url", _public_url(settings, http)),
         ]
         if not settings.sandbox:
@@ -95,7 +97,7 @@ def _settings(settings: Settings) -> list[Finding]:
     return found
 
 
-async def _redis(url: str | None, clock: Callable[[], int]) -> list[Finding]:
+async def _redis(url: str | None, clock: Callable[[], int], replicas: int) -> list[Finding]:
     if url is None:
         try:
             binary = await asyncio.to_thread(find_binary)
@@ -107,16 +109,34 @@ async def _redis(url: str | None, clock: Callable[[], int]) -> list[Finding]:
     try:
         client = await connect(url, max_connections=1, name="gateway-check")
         try:
-            facts = await server_facts(client, clock)
+            memory = memory_finding(await fullest(client))
+            found = redis_findings(await server_facts(client, clock), replicas)
+        except NoPermissionError:
+            remedy = "let the gateway's user run INFO (ACL: +info): nothing is refused before memory is full without it"
+            memory, found = Finding("redis_info", "warn", "the server hides INFO, so much can't be checked", remedy), []
         finally:
             await client.aclose()
     except (RedisError, OSError) as bad:
         return [Finding("redis", "fault", f"{where}: {bad}", "see that the server runs and that REDIS_URL is right")]
-    return [Finding("redis", "ok", f"{where} answers"), *redis_findings(facts)]
+    return [Finding("redis", "ok", f"{where} answers"), memory, *found]
 
 
-def redis_findings(facts: ServerFacts) -> list[Finding]:
-    """What a server's own facts mean for the gateway."""
+def memory_finding(memory: Memory | None) -> Finding:
+    """How much room the fullest server has left."""
+    if memory is None:
+        remedy = "set maxmemory, so that new messages are refused before the machine runs out of memory"
+        return Finding("redis_memory", "warn", "no maxmemory, and the server doesn't tell how much there is", remedy)
+    if memory.share >= TIGHT:
+        remedy = "give Redis more memory, or keep records for less long (RETENTION_MESSAGE_DAYS)"
+        what = "everything new is" if memory.share >= FULL else "bulk messages are"
+        return Finding("redis_memory", "fault", f"{memory}: {what} refused", remedy)
+    if not memory.bounded:
+        return Finding("redis_memory", "warn", str(memory), "set maxmemory: a machine without memory kills the server")
+    return Finding("redis_memory", "ok", str(memory))
+
+
+def redis_findings(facts: ServerFacts, replicas: int = 0) -> list[Finding]:
+    """What a server's own facts mean for the gateway. `replicas`: how many the settings want."""
     version = ".".join(map(str, facts.version))
     new = facts.version >= _OLDEST
     found = [
@@ -125,6 +145,11 @@ def redis_findings(facts: ServerFacts) -> list[Finding]:
         else Finding("redis_version", "fault", f"{facts.name} {version}", "7.2 or newer is needed"),
         _persistence(facts),
     ]
+    if facts.replicas < replicas:
+        remedy = "start the others, or lower REDIS_REPLICAS: until then every message is refused with 503"
+        found.append(Finding("redis_replicas", "fault", f"{facts.replicas} of {replicas} follow", remedy))
+    elif replicas:
+        found.append(Finding("redis_replicas", "ok", f"{facts.replicas} follow, {replicas} must acknowledge"))
     if facts.eviction in (None, "noeviction"):
         found.append(Finding("redis_eviction", "ok", facts.eviction or "the server doesn't tell"))
     else:

@@ -61,12 +61,15 @@ def send(
 
 async def _send(new: NewMessage, *, wait: bool, live: bool) -> Message:
     from gateway.delivery.request import Rejected
+    from gateway.delivery.room import NoRoom
 
     async with opened(settings_for("send")) as gateway:
         # Only checked here: the running gateway knows its channels, so its worker decides.
         [made] = await gateway.intake.accept_many("live", [new], gateway.intake.origin())
         if isinstance(made, Rejected):
             fail("the message can't be accepted.", *(f"{pointer}: {detail}" for pointer, detail in made.problems))
+        if isinstance(made, NoRoom):
+            fail(made.detail)
         return await _follow(gateway, made, live=live) if wait else made
 
 

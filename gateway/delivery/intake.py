@@ -7,18 +7,31 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
-from gateway.content.content import Body, Content, problems
+from gateway.content.content import Body, problems
 from gateway.content.render import Unfit
-from gateway.customer import Address, ConsentEntry, Customer
+from gateway.customer import Customer
 from gateway.delivery.desk import Case, Desk, addressed
-from gateway.delivery.request import NewMessage, Problem, Rejected, check, prompt_for, reach_for
+from gateway.delivery.gate import Gate
+from gateway.delivery.request import (
+    NewMessage,
+    Problem,
+    Rejected,
+    check,
+    given_addresses,
+    lane_of,
+    literal,
+    prompt_for,
+    reach_for,
+    renewed,
+)
+from gateway.delivery.room import NoRoom, Room
 from gateway.delivery.words import Words, in_window, pack
-from gateway.message import PENDING, Message, Mode, RouteStep
+from gateway.message import Lane, Message, Mode, RouteStep
 from gateway.routing.decide import apply
 from gateway.routing.policy import Category
 from gateway.routing.view import Next, due_at
@@ -30,7 +43,7 @@ from gateway.store.messages import Before
 from gateway.store.templates import Templates
 
 AT_ONCE: Final = 64
-"""How many messages of a batch are under way together."""
+"""How many messages of a batch are under way together, waiting for their turns included."""
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -52,6 +65,8 @@ class Intake:
         words: Words,
         clock: Clock,
         known_channels: Collection[str],
+        room: Room,
+        gate: Gate,
     ) -> None:
         self._desk = desk
         self._known = known_channels
@@ -59,16 +74,30 @@ class Intake:
         self._templates = templates
         self._words = words
         self._clock = clock
+        self._room = room
+        self._gate = gate
+
+    def lane(self, category: str, priority: object) -> Lane:
+        """The lane a message would be accepted in."""
+        return lane_of(category, priority, self._desk.rules.categories)
 
     def origin(self) -> Origin:
         """An origin for a request that came without an idempotency key."""
         return Origin(os.urandom(16), self._clock.now())
 
     async def accept(self, mode: Mode, new: NewMessage, origin: Origin) -> tuple[Message, tuple[RouteStep, ...]]:
-        """Store one message, decided; the record and the route ahead. Raises Rejected, StoreUnavailable.
+        """Store one message, decided; the record and the route ahead. Raises Rejected, NoRoom, StoreUnavailable.
 
         Run again with the same origin it returns the message as it stands by then.
         """
+        lane = self.lane(new.category, new.priority)
+        self._room.check(lane)
+        async with self._gate.turn(lane):
+            return await self._accept_decided(mode, new, origin)
+
+    async def _accept_decided(
+        self, mode: Mode, new: NewMessage, origin: Origin
+    ) -> tuple[Message, tuple[RouteStep, ...]]:
         case, body, category = await self._made(mode, new, origin)
         following = self._decided(case, body, category)
         message = case.message
@@ -81,21 +110,38 @@ class Intake:
         return message, following.route
 
     async def accept_many(
-        self, mode: Mode, news: Sequence[NewMessage | Rejected], origin: Origin
-    ) -> list[Message | Rejected]:
-        """Store many messages, each on its own merits and only checked: the worker decides. In their order."""
-        gate = asyncio.Semaphore(AT_ONCE)
+        self, mode: Mode, news: Iterable[NewMessage | Rejected], origin: Origin
+    ) -> list[Message | Rejected | NoRoom]:
+        """Store many messages, each on its own merits and only checked: the worker decides. In their order.
 
-        async def one(n: int, new: NewMessage | Rejected) -> Message | Rejected:
-            if isinstance(new, Rejected):
-                return new
-            async with gate:
-                try:
-                    return await self._accept_undecided(mode, new, msgspec.structs.replace(origin, n=n))
-                except Rejected as rejected:
-                    return rejected
+        `news` is drawn from as places come free, so that nobody else waits while a thousand are read.
+        """
+        numbered = enumerate(news)
+        made: dict[int, Message | Rejected | NoRoom] = {}
 
-        return list(await asyncio.gather(*(one(n, new) for n, new in enumerate(news))))
+        async def some() -> None:
+            for n, new in numbered:
+                made[n] = new if isinstance(new, Rejected) else await self._one_of_many(mode, new, origin, n)
+                if not isinstance(made[n], Message):
+                    await asyncio.sleep(0)  # a refusal waits for nothing, and a thousand of them would hold the loop
+
+        workers = [asyncio.ensure_future(some()) for _ in range(AT_ONCE)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            # One that fails ends the others: what they have stored is found again by the same origin.
+            for worker in workers:
+                worker.cancel()
+        return [made[n] for n in range(len(made))]
+
+    async def _one_of_many(self, mode: Mode, new: NewMessage, origin: Origin, n: int) -> Message | Rejected | NoRoom:
+        lane = self.lane(new.category, new.priority)
+        try:
+            self._room.check(lane)
+            async with self._gate.turn(lane):
+                return await self._accept_undecided(mode, new, msgspec.structs.replace(origin, n=n))
+        except (Rejected, NoRoom) as refused:
+            return refused
 
     async def _accept_undecided(self, mode: Mode, new: NewMessage, origin: Origin) -> Message:
         case, body, _ = await self._made(mode, new, origin)
@@ -125,11 +171,15 @@ class Intake:
         return stored, () if case.message.done else self._desk.decide(case).route
 
     async def again(self, mode: Mode, message_id: str, reach: Mapping[str, Any] | None, origin: Origin) -> Message:
-        """A new message with the content of an old one. Raises Rejected, KeyError when there is no such message."""
+        """A new message with the content of an old one.
+
+        Raises Rejected, NoRoom, StoreUnavailable, KeyError when there is no such message.
+        """
         loaded = await self._desk.messages.load(message_id)
         if loaded is None or loaded.message.mode != mode:
             raise KeyError(message_id)
         old = loaded.message
+        self._room.check(old.lane)
         raw = await self._desk.messages.body(old)
         if raw is None:
             raise Rejected([("/id", "Its content has outlived its retention; send a new message.")])
@@ -137,43 +187,17 @@ class Intake:
         if found is None:
             raise Rejected([("/id", "The customer of this message is gone.")])
         faults: list[Problem] = []
-        asked = {**_asked(old), **(reach or {})}
+        asked = {**msgspec.to_builtins(old.reach), **(reach or {})}
         contract = reach_for(asked, self._desk.category(old), old.prompt, self._known, faults)
         if faults or contract is None:
             raise Rejected(faults)
-        now = origin.at
-        message = msgspec.structs.replace(
-            old,
-            id=new_id(mode, old.customer, now, origin.seed, origin.n),
-            reach=contract,
-            created_at=now,
-            due_at=now,
-            order=now * 1000 + origin.n,
-            send_at=None,
-            send_at_local=None,
-            expires_at=None,
-            status="queued",
-            verdict=PENDING,
-            closing=None,
-            held=None,
-            held_ms=0,
-            turns={},
-            unfit={},
-            skipped=(),
-            attempts=[],
-            answer=None,
-            later_answers=[],
-            acknowledged_at=None,
-            acknowledged_by=None,
-            retry_of=old.id,
-            claimed=False,
-            superseded_by=None,
-            cancelled_at=None,
-        )  # fmt: skip - what is kept and what begins anew, at a glance
+        made = new_id(mode, old.customer, origin.at, origin.seed, origin.n)
+        message = renewed(old, made, contract, origin.at, origin.n)
         case = Case(message, 0, Before(), *found)
-        following = self._desk.decide(case)
-        claims = self._apply(case, following)
-        await self._desk.messages.accept(message, following, raw, claims=claims)
+        async with self._gate.turn(message.lane):
+            following = self._desk.decide(case)
+            claims = self._apply(case, following)
+            await self._desk.messages.accept(message, following, raw, claims=claims)
         return message
 
     async def _made(
@@ -205,7 +229,7 @@ class Intake:
             order=origin.at * 1000 + origin.n,
             reference=new.reference,
             metadata=new.metadata,
-            addresses=_given(new),
+            addresses=given_addresses(new),
             locale=new.recipient.locale if new.recipient is not None else None,
             time_zone=new.recipient.time_zone if new.recipient is not None else None,
             prompt=prompt,
@@ -246,16 +270,7 @@ class Intake:
 
     async def _body(self, new: NewMessage, faults: list[Problem]) -> Body:
         if new.content is not None:
-            try:
-                body = Body(content=msgspec.convert(new.content, Content))
-            except msgspec.ValidationError as bad:
-                detail, _, place = str(bad).partition(" - at `$")
-                faults.append(
-                    ("/content" + place.rstrip("`").replace(".", "/").replace("[", "/").replace("]", ""), detail)
-                )
-                return Body()
-            faults += problems(body)
-            return body
+            return literal(new.content, faults)
         template = await self._templates.get(new.template) if new.template is not None else None
         if template is None:
             if new.template is not None:
@@ -284,12 +299,4 @@ class Intake:
         return found
 
 
-def _given(new: NewMessage) -> tuple[tuple[str, str], ...] | None:
-    return None if new.recipient is None else tuple((a.channel, a.value) for a in new.recipient.addresses)
-
-
-def _asked(old: Message) -> dict[str, Any]:
-    return {k: v for k, v in msgspec.to_builtins(old.reach).items() if v is not None}
-
-
-__all__ = ["Address", "ConsentEntry", "Intake", "NewMessage", "Origin", "Rejected"]
+__all__ = ["Intake", "NewMessage", "NoRoom", "Origin", "Rejected"]

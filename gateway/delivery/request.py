@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.content.content import Body, Content, problems
 from gateway.customer import Address, ConsentEntry
-from gateway.message import Lane, Reach
+from gateway.message import LANES, PENDING, Lane, Message, Reach
 from gateway.preferences.quiet_hours import minutes
 from gateway.prompts import Prompt, validate
 from gateway.routing.policy import Category, may_lower
@@ -17,6 +18,8 @@ Problem = tuple[str, str]
 YEAR_MS: Final = 366 * 86_400_000
 MOST_WITHIN: Final = 30 * 86400
 MOST_METADATA: Final = 4096
+NOBODY_KNOWS: Final[Lane] = "normal"
+"""The lane of a category that doesn't exist."""
 
 
 class Recipient(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +70,52 @@ class _Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unproven: Any = None
 
 
+def lane_of(category: str, priority: object, categories: Mapping[str, Category]) -> Lane:
+    """The lane of a message as asked for, before anything is checked: nobody gets ahead by asking for what isn't allowed."""
+    own = categories[category].priority if category in categories else NOBODY_KNOWS
+    for lane in LANES:
+        if lane == priority and may_lower(own, lane):
+            return lane
+    return own
+
+
+def given_addresses(new: NewMessage) -> tuple[tuple[str, str], ...] | None:
+    """The addresses of a one-off recipient, as they stand in a record; None: the customer's own are used."""
+    return None if new.recipient is None else tuple((a.channel, a.value) for a in new.recipient.addresses)
+
+
+def renewed(old: Message, message_id: str, reach: Reach, at: int, n: int) -> Message:
+    """An old message once more, of time `at` (ms) and the n-th of its request: what is kept and what begins anew."""
+    return msgspec.structs.replace(
+        old,
+        id=message_id,
+        reach=reach,
+        created_at=at,
+        due_at=at,
+        order=at * 1000 + n,
+        send_at=None,
+        send_at_local=None,
+        expires_at=None,
+        status="queued",
+        verdict=PENDING,
+        closing=None,
+        held=None,
+        held_ms=0,
+        turns={},
+        unfit={},
+        skipped=(),
+        attempts=[],
+        answer=None,
+        later_answers=[],
+        acknowledged_at=None,
+        acknowledged_by=None,
+        retry_of=old.id,
+        claimed=False,
+        superseded_by=None,
+        cancelled_at=None,
+    )
+
+
 def check(new: NewMessage, categories: Mapping[str, Category], now: int) -> list[Problem]:
     """Everything that can be said of a request without asking Redis."""
     found: list[Problem] = []
@@ -108,6 +157,19 @@ def _times(new: NewMessage, now: int) -> list[Problem]:
     if new.expires_at is not None and new.expires_at <= max(now, new.send_at or 0):
         found.append(("/expires_at", "must lie in the future, and after send_at."))
     return found
+
+
+def literal(content: dict[str, Any], faults: list[Problem]) -> Body:
+    """Content given with the request; what is wrong with it goes into `faults`."""
+    try:
+        body = Body(content=msgspec.convert(content, Content))
+    except msgspec.ValidationError as bad:
+        detail, _, place = str(bad).partition(" - at `$")
+        pointer = place.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
+        faults.append(("/content" + pointer, detail))
+        return Body()
+    faults += problems(body)
+    return body
 
 
 def prompt_for(new: NewMessage, category: Category | None) -> Prompt | None:

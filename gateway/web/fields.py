@@ -134,8 +134,10 @@ class _Walk:
         self._faults.extend(min(tries, key=len))
 
     def _leaf(self, tree: Any, info: inspect.Type, at: str) -> None:
+        # A number in a query is no time: read loosely, it would count as seconds since the epoch.
+        strict = self._strict or isinstance(info, inspect.DateTimeType)
         try:
-            msgspec.convert(tree, _annotation(info), strict=self._strict)
+            msgspec.convert(tree, _annotation(info), strict=strict)
         except (msgspec.ValidationError, OverflowError) as bad:
             self._fault(at, _sentence(tree, info) or _plain(str(bad)))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -17,6 +19,13 @@ from gateway.web.context import REQUEST_ID
 from gateway.web.problems import FROM_STATUS, Problem, unavailable
 
 MOST_AT_ONCE: Final = 2_000
+HELD_S: Final = 0.5
+HELD_PER_SECOND: Final = 1_000
+HELD_LAGS: Final = 16
+"""Rounds of the event loop they wait besides: a request takes about a dozen, and those let in are to find it free."""
+HELD_LONGEST_S: Final = 10.0
+HELD_MOST: Final = 8_000
+"""More than so many are answered at once: each that waits costs its memory."""
 _ALWAYS: Final = frozenset(("/healthz", "/readyz", "/metrics"))
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
 _log = structlog.get_logger()
@@ -88,13 +97,48 @@ def _pattern(request: web.Request) -> str:
     return "" if resource is None else resource.canonical
 
 
-def limited(most: int = MOST_AT_ONCE) -> Middleware:
+async def one_round() -> float:
+    """How long (s) one round of the event loop takes now."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await asyncio.sleep(0)
+    return loop.time() - began
+
+
+class Slow:
+    """Keeps those waiting who are refused because too much is asked, the longer the more of them there are.
+
+    So a crowd that asks again as soon as it is answered is refused about `HELD_PER_SECOND` times a second at most, and
+    costs a part of a core, whatever its size.
+    """
+
+    def __init__(
+        self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep, lag: Callable[[], Awaitable[float]] = one_round
+    ) -> None:
+        self._sleep = sleep
+        self._lag = lag
+        self.held = 0
+
+    async def down(self) -> None:
+        """Wait."""
+        if self.held >= HELD_MOST:
+            return
+        self.held += 1
+        try:
+            crowd = self.held / HELD_PER_SECOND
+            await self._sleep(min(HELD_LONGEST_S, HELD_S + crowd + HELD_LAGS * await self._lag()))
+        finally:
+            self.held -= 1
+
+
+def limited(most: int = MOST_AT_ONCE, slow: Slow | None = None) -> Middleware:
     """Refuses with 503 what comes while `most` requests are under way, so that a flood costs no memory.
 
     The API counts apart from the doors that need no key, so that strangers who send slowly can't shut it; health is
     always answered.
     """
     running = {"api": 0, "open": 0}
+    slow = slow or Slow()
 
     @web.middleware
     async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -106,7 +150,12 @@ def limited(most: int = MOST_AT_ONCE) -> Middleware:
         running[group] += 1
         try:
             return await handler(request)
+        except Problem as problem:
+            refused = problem
         finally:
             running[group] -= 1
+        if refused.slow:
+            await slow.down()
+        raise refused
 
     return limit

@@ -9,13 +9,19 @@ from typing import Any, Final, cast
 import msgspec
 
 from gateway import __version__
+from gateway.content.content import TEMPLATE_ID
 from gateway.web.fields import collect
 from gateway.web.operations import TAGS, NoQuery, Operation, Raw
 from gateway.web.problems import CONTENT_TYPE, KINDS, ProblemOut
 
-_PART: Final = re.compile(r"\{(\w+)\}")
+_PART: Final = re.compile(r"(\w+)/\{(\w+)\}")
 _REF: Final = "#/components/schemas/{name}"
 _PART_WORDS: Final = {"id": "The id.", "name": "The name."}
+_PART_SCHEMAS: Final = {
+    "customers": {"pattern": r"^~?[A-Za-z0-9._:@-]{1,128}$", "minLength": 1, "maxLength": 129},
+    "templates": {"pattern": f"^{TEMPLATE_ID.pattern}$", "minLength": 1, "maxLength": 64},
+}
+"""By the collection that the part follows; ids of the others are opaque."""
 _STATUS_WORDS: Final = {200: "Done", 201: "Made", 202: "Accepted durably", 204: "Done, nothing to show"}
 _HEADER_WORDS: Final = {
     "ETag": "The version, for If-Match.",
@@ -40,9 +46,11 @@ def document(operations: Sequence[Operation], server: str) -> dict[str, Any]:
     queries = {operation.query.__name__ for operation in operations}
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schema_of, components)
+        made = _operation(operation, schema_of, components)
+        _link(made["responses"], operation, operations)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = made
     paths |= _health_paths()
-    made: dict[str, Any] = {
+    whole: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": "Omnichannel customer messaging gateway",
@@ -66,7 +74,7 @@ def document(operations: Sequence[Operation], server: str) -> dict[str, Any]:
         },
     }
     # Through JSON and back, so that defaults are the lists and objects they will be read as.
-    return msgspec.json.decode(msgspec.json.encode(made), type=dict[str, Any])
+    return msgspec.json.decode(msgspec.json.encode(whole), type=dict[str, Any])
 
 
 def _types(operations: Sequence[Operation]) -> list[Any]:
@@ -105,9 +113,9 @@ def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
             "in": "path",
             "required": True,
             "description": _PART_WORDS.get(name, ""),
-            "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+            "schema": {"type": "string"} | _PART_SCHEMAS.get(collection, {"minLength": 1, "maxLength": 128}),
         }
-        for name in _PART.findall(operation.path)
+        for collection, name in _PART.findall(operation.path)
     ]
 
 
@@ -190,6 +198,21 @@ def _responses(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any
     for status in refusals(operation):
         made[str(status)] = {"$ref": f"#/components/responses/{status}"}
     return made
+
+
+def _link(responses: dict[str, Any], operation: Operation, operations: Sequence[Operation]) -> None:
+    """Where one can go on from what has just been made: every operation on the thing of that id (OpenAPI, link object)."""
+    by_caller = operation.method == "PUT"
+    if not by_caller and not operation.creates:
+        return
+    place = operation.path if by_caller else operation.path + "/{id}"
+    known = "$request.path.id" if by_caller else "$response.body#/id"
+    onward = [one for one in operations if one.path.startswith(place) and one.name != operation.name]
+    for status in map(str, operation.answers):
+        if onward and status.startswith("2") and status != "200":
+            responses[status]["links"] = {
+                one.name: {"operationId": one.name, "parameters": {"id": known}} for one in onward
+            }
 
 
 def refusals(operation: Operation) -> list[int]:

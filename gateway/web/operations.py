@@ -9,8 +9,10 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from gateway.message import Lane
 from gateway.store.api_keys import ApiKey, Scope
 from gateway.store.idempotency import Fresh, Resume
+from gateway.web.admission import Admission
 from gateway.web.context import Gateway
 from gateway.web.json_body import LIMIT, SECONDS
 
@@ -33,7 +35,7 @@ class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class Call(Generic[Body, Query]):
     """One checked request: who asks, the path's parts, the typed query and body, and the seed for what is made."""
 
-    __slots__ = ("body", "gateway", "key", "path", "query", "request", "seed", "tree")
+    __slots__ = ("body", "door", "gateway", "key", "path", "query", "request", "seed", "tree")
 
     def __init__(
         self,
@@ -44,6 +46,7 @@ class Call(Generic[Body, Query]):
         body: Body,
         tree: Any,
         seed: Fresh | Resume,
+        door: Admission,
     ) -> None:
         self.request = request
         self.gateway = gateway
@@ -53,6 +56,7 @@ class Call(Generic[Body, Query]):
         self.body = body
         self.tree = tree
         self.seed = seed
+        self.door = door
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +72,18 @@ Check = Callable[[Call[Any, Any], Collection[str]], Awaitable[list[tuple[str, st
 """What else is wrong with a body, as (pointer, detail), so that bad types don't hide it; given the spoilt fields' names."""
 
 
+Peek = Callable[[Gateway, bytes], Lane]
+
+
+UNKNOWN: Final[Lane] = "normal"
+"""The lane of what isn't a message, or doesn't look like one."""
+
+
+def ordinary(_gateway: Gateway, _body: bytes) -> Lane:
+    """The lane of what isn't a message."""
+    return UNKNOWN
+
+
 class Raw(msgspec.Struct, frozen=True):
     """A body or an answer that is not one JSON document, for the documentation."""
 
@@ -79,6 +95,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path.
 
     `body`: the type it is converted to; Raw: the handler reads it. `limit` (bytes) and `seconds` bound its reading.
+    `stores`: brings something new into the store, so it is refused while memory is full. `lane`: reads from a body which
+    lane it belongs to, before it is parsed; it takes `places` in it.
     `answers`: type by status (None: no body). `creates`: takes an Idempotency-Key. `keeps_answer`: the first 2xx answer
     is stored for repeats. `live_only`: changes customers, which keys of other modes can't. `refuses`: statuses beyond
     those that follow from the rest. `check`: asked about the good fields when others have the wrong type. `example…`: a request that works on the sample data.
@@ -102,6 +120,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     creates: bool = False
     keeps_answer: bool = True
     live_only: bool = False
+    stores: bool = False
+    lane: Peek = ordinary
+    places: int = 1
     if_match: bool = False
     check: Check | None = None
     example: Any = None

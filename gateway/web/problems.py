@@ -78,7 +78,10 @@ class ProblemOut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
 
 class Problem(Exception):
-    """A refusal on its way to the caller. `code` is a key of `KINDS`; `errors` are (pointer, detail)."""
+    """A refusal on its way to the caller. `code` is a key of `KINDS`; `errors` are (pointer, detail).
+
+    `slow`: it comes of too much being asked, and who is answered at once would only ask again the sooner.
+    """
 
     def __init__(
         self,
@@ -86,11 +89,14 @@ class Problem(Exception):
         detail: str = "",
         errors: Sequence[tuple[str, str]] = (),
         headers: Mapping[str, str] | None = None,
+        *,
+        slow: bool = False,
     ) -> None:
         super().__init__(code, detail)
         self.code = code
         self.status = KINDS[code].status
         self.detail = detail
+        self.slow = slow
         self.errors = tuple(FieldError(pointer, text) for pointer, text in errors)
         self.headers = dict(headers or {})
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.store.clock import Clock
 from gateway.web import callbacks as doors
@@ -21,6 +23,9 @@ from gateway.web.operations import Operation
 from gateway.web.page_texts import SAFE_HEADERS
 
 SHUTDOWN_SECONDS: Final = 5.0
+KEEPALIVE_SECONDS: Final = 75.0
+"""How long a connection may be without a whole request, whether silent or sending its headers byte by byte."""
+_log = structlog.get_logger()
 
 
 def build_public_app(gateway: Gateway, *, api: bool = True, callbacks: bool = True) -> web.Application:
@@ -63,8 +68,23 @@ def runner(app: web.Application) -> web.AppRunner:
         shutdown_timeout=SHUTDOWN_SECONDS,
         auto_decompress=False,
         lingering_time=2.0,
-        keepalive_timeout=75.0,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        logger=_ProtocolLog(),
     )
+
+
+class _ProtocolLog:
+    """What aiohttp logs itself. Its own words about a request it can't read repeat that request, keys and all."""
+
+    def exception(self, _words: str, *_args: object, exc_info: BaseException | None = None, **_more: Any) -> None:
+        """A request that was never read, or a bug of the server."""
+        if isinstance(exc_info, HttpProcessingError):
+            _log.info("http_unreadable", error=type(exc_info).__name__)
+        else:
+            _log.error("http_server_bug", exc_info=exc_info)
+
+    def debug(self, *_args: object, **_more: object) -> None:
+        """Callers that went away: nothing to tell."""
 
 
 def _app(gateway: Gateway) -> web.Application:

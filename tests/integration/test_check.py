@@ -136,6 +136,7 @@ async def test_all_is_well(tmp_path: Path, carrier: Carrier, relay: Controller) 
         "voice": "warn",
         "allowed_countries": "ok",
         "redis": "ok",
+        "redis_memory": "ok",
         "redis_version": "ok",
         "redis_persistence": "ok",
         "redis_eviction": "ok",

@@ -13,6 +13,8 @@ import aiohttp
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from gateway.delivery.metrics import Metrics
+from gateway.delivery.room import Room
 from gateway.links import Links
 from gateway.message import Mode
 from gateway.settings import load
@@ -32,6 +34,8 @@ def parts(scripts: Scripts, clock: Clock, **more: Any) -> Gateway:
     """What the web layer itself needs of a gateway; `more` adds what a test needs beside it."""
     environ = {"GATEWAY_SECRET_KEY": SECRET, "GATEWAY_PUBLIC_URL": "https://gateway.example.com"}
     settings = load(environ, Path("/nowhere"), command="check")
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
     made = SimpleNamespace(
         settings=settings,
         clock=clock,
@@ -39,7 +43,9 @@ def parts(scripts: Scripts, clock: Clock, **more: Any) -> Gateway:
         links=Links(settings.public_url, settings.secret_key, None, clock.now),
         api_keys=ApiKeys(scripts, clock, b"pepper" * 8),
         idempotency=Idempotency(scripts, clock),
-        registry=CollectorRegistry(),
+        registry=registry,
+        metrics=metrics,
+        room=Room(cast("Any", None), metrics),  # never asked to look
         **more,
     )
     return cast("Gateway", made)

@@ -13,28 +13,31 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.store.idempotency import Mismatch, Replay, Resume, body_digest
+from gateway.web.admission import Admission
 from gateway.web.auth import Auth, Rates, require_live
 from gateway.web.context import Gateway
 from gateway.web.fields import collect, convert, unknown
-from gateway.web.json_body import parse, read_body, read_json, require_type
+from gateway.web.json_body import parsed, read_body, require_type
 from gateway.web.operations import Answer, Call, Operation, Raw
 from gateway.web.problems import Problem, invalid
 
 _IDEMPOTENCY_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 # In a query a plus sign means a blank, and the plus of a time's offset is rarely written as %2B.
 _BLANK_FOR_PLUS: Final = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?) (\d\d:\d\d)")
+_NOTHING: Final = b"{}"
 REPLAYED: Final = "Idempotency-Replayed"
 
 
 def add_operations(app: web.Application, gateway: Gateway, operations: Sequence[Operation]) -> None:
     """Serve a table of operations."""
     auth = Auth(gateway.api_keys, Rates(gateway.clock.now))
+    door = Admission(gateway.room, gateway.metrics)
     for operation in operations:
-        handler = handler_of(operation, gateway, auth)
+        handler = handler_of(operation, gateway, auth, door)
         app.router.add_route(operation.method, operation.path, handler)
 
 
-def handler_of(operation: Operation, gateway: Gateway, auth: Auth) -> Handler:
+def handler_of(operation: Operation, gateway: Gateway, auth: Auth, door: Admission) -> Handler:
     """The aiohttp handler of an operation."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -42,22 +45,35 @@ def handler_of(operation: Operation, gateway: Gateway, auth: Auth) -> Handler:
         if operation.live_only:
             require_live(key)
         query, wrong = read_query(request, operation.query)
-        tree = await _tree(request, operation)
-        seed = gateway.idempotency.unkeyed()
-        call = Call[Any, Any](request, gateway, key, query, None, tree, seed)
-        try:
-            if operation.body is not None and not isinstance(operation.body, Raw):
-                call.body = await _body(operation, call)
-        except Problem as bad:
-            raise invalid([*wrong, *((error.pointer, error.detail) for error in bad.errors)]) from None
-        if wrong:
-            raise invalid(wrong)
-        once = idempotency_key(request) if operation.creates else None
-        if once is not None and not getattr(query, "dry_run", False):
-            return await _once(operation, call, once)
-        return answered(await operation.handler(call))
+        dry = getattr(query, "dry_run", False)
+        if operation.stores and not dry:
+            door.new()
+        with door.body(_announced(request, operation)):
+            body = await _read(request, operation)
+            with door.under_way(operation.lane(gateway, body), operation.places):
+                call = Call[Any, Any](
+                    request, gateway, key, query, None, await parsed(body), gateway.idempotency.unkeyed(), door
+                )
+                return await _answer(operation, call, wrong, dry=dry)
 
     return handle
+
+
+async def _answer(
+    operation: Operation, call: Call[Any, Any], wrong: list[tuple[str, str]], *, dry: bool
+) -> web.StreamResponse:
+    """Check what is left to check, and let the operation answer. `wrong`: what is already known to be."""
+    try:
+        if operation.body is not None and not isinstance(operation.body, Raw):
+            call.body = await _body(operation, call)
+    except Problem as bad:
+        raise invalid([*wrong, *((error.pointer, error.detail) for error in bad.errors)]) from None
+    if wrong:
+        raise invalid(wrong)
+    once = idempotency_key(call.request) if operation.creates else None
+    if once is not None and not dry:
+        return await _once(operation, call, once)
+    return answered(await operation.handler(call))
 
 
 async def _body(operation: Operation, call: Call[Any, Any]) -> Any:
@@ -77,20 +93,28 @@ def _is_object(tree: object) -> bool:
     return isinstance(tree, dict)
 
 
-async def _tree(request: web.Request, operation: Operation) -> Any:
-    """The parsed body. Bodies of which every field may be left out may be left out themselves."""
+def _announced(request: web.Request, operation: Operation) -> int:
+    """How many bytes of body may have to be held; where nobody says how long it is, as many as may come."""
+    if isinstance(operation.body, Raw) or not request.can_read_body:
+        return 0
+    length = request.content_length
+    return operation.limit if length is None else min(length, operation.limit)
+
+
+async def _read(request: web.Request, operation: Operation) -> bytes:
+    """The body as it came. Bodies of which every field may be left out may be left out themselves."""
     if isinstance(operation.body, Raw):
-        return None
+        return _NOTHING
     if operation.body is None:
-        if (await read_body(request, operation.limit, operation.seconds)).strip() not in (b"", b"{}"):
+        if (await read_body(request, operation.limit, operation.seconds)).strip() not in (b"", _NOTHING):
             raise invalid([("/", "This request takes no body.")])
-        return {}
-    if operation.method == "PATCH":
-        require_type(request, "application/merge-patch+json", "application/json")
-        return parse(await read_body(request, operation.limit, operation.seconds))
+        return _NOTHING
     if operation.method == "POST" and not request.can_read_body and not collect({}, operation.body):
-        return {}
-    return await read_json(request, operation.limit, operation.seconds)
+        return _NOTHING
+    require_type(
+        request, *(("application/merge-patch+json",) if operation.method == "PATCH" else ()), "application/json"
+    )
+    return await read_body(request, operation.limit, operation.seconds)
 
 
 async def _once(operation: Operation, call: Call[Any, Any], key: str) -> web.StreamResponse:

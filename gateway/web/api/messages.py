@@ -10,12 +10,13 @@ from typing import Annotated, Any, Final, cast
 import msgspec
 from msgspec import Meta
 
-from gateway.delivery.intake import Origin
+from gateway.delivery.intake import NoRoom, Origin
 from gateway.delivery.request import NewMessage, Rejected
 from gateway.message import Message, RouteStep, State, Status
 from gateway.store.ids import place_of
 from gateway.store.listing import Filter
 from gateway.web.api.ids import CustomerId, own_message
+from gateway.web.api.lanes import BATCH_PLACES, lane_of_batch, lane_of_message
 from gateway.web.api.message_request import Faults, new_message, reach_given
 from gateway.web.api.message_view import view
 from gateway.web.api.types import AcknowledgeIn, BatchIn, MessageIn, RetryIn, internal
@@ -80,15 +81,16 @@ async def send(call: Call[MessageIn, SendQuery]) -> Answer:
         made, route = await intake.accept(call.key.mode, message, _origin(call))
     except Rejected as rejected:
         raise invalid(rejected.problems) from None
+    except NoRoom as full:
+        raise call.door.refused(full) from None
     return Answer(status=202, body=view(made, route, clock.now(), unmasked=False))
 
 
 async def send_batch(call: Call[BatchIn, NoQuery]) -> Answer:
     """Accept each message on its own merits."""
-    trees = call.tree["messages"]
-    news = [_one(tree, call.gateway.clock.now()) for tree in trees]
+    news = (_one(tree, call.gateway.clock.now()) for tree in call.tree["messages"])
     made = await call.gateway.intake.accept_many(call.key.mode, news, _origin(call))
-    return Answer(status=202, body=BatchOut(tuple(_result(one) for one in made)))
+    return Answer(status=202, body=BatchOut(tuple(_result(call, one) for one in made)))
 
 
 def _one(tree: Any, now: int) -> NewMessage | Rejected:
@@ -99,8 +101,14 @@ def _one(tree: Any, now: int) -> NewMessage | Rejected:
     return Rejected(faults) if faults else message
 
 
-def _result(one: Message | Rejected) -> BatchResult:
-    return BatchResult(problem=invalid(one.problems).out()) if isinstance(one, Rejected) else BatchResult(id=one.id)
+def _result(call: Call[Any, Any], one: Message | Rejected | NoRoom) -> BatchResult:
+    match one:
+        case Rejected():
+            return BatchResult(problem=invalid(one.problems).out())
+        case NoRoom():
+            return BatchResult(problem=call.door.refused(one).out())
+        case _:
+            return BatchResult(id=one.id)
 
 
 async def _shown(call: Call[Any, Any], message_id: str) -> MessageOut:
@@ -178,6 +186,8 @@ async def retry(call: Call[RetryIn, NoQuery]) -> Answer:
         raise not_found("message") from None
     except Rejected as rejected:
         raise invalid(rejected.problems) from None
+    except NoRoom as full:
+        raise call.door.refused(full) from None
     found = await intake.look(made.id) or (made, ())
     return Answer(status=202, body=view(*found, clock.now(), unmasked=False))
 
@@ -208,6 +218,8 @@ OPERATIONS: Final = (
         query=SendQuery,
         body=MessageIn,
         creates=True,
+        stores=True,
+        lane=lane_of_message,
         answers={202: MessageOut, 200: MessageOut},
         example=_OUTAGE,
         description="Accepted durably (202), with the route it will take. With `dry_run=true` nothing is stored (200).",
@@ -223,9 +235,13 @@ OPERATIONS: Final = (
         body=BatchIn,
         limit=BATCH_LIMIT,
         creates=True,
+        stores=True,
+        lane=lane_of_batch,
+        places=BATCH_PLACES,
         answers={202: BatchOut},
         example={"messages": [_OUTAGE, _SERVICE]},
-        description="Results come in order. Repeated with the same Idempotency-Key after a break, only what is missing is made.",
+        description="Results come in order. Repeated with the same Idempotency-Key after a break, only what is missing is made. "
+        "Single messages that were refused with 429 can be sent later, in a new batch.",
     ),
     Operation(
         method="GET",
@@ -285,6 +301,7 @@ OPERATIONS: Final = (
         summary="Send the same once more",
         body=RetryIn,
         creates=True,
+        stores=True,
         answers={202: MessageOut},
         refuses=(404,),
         example={"reach": {"channels": ["voice"]}},

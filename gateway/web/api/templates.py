@@ -149,6 +149,7 @@ OPERATIONS: Final = (
         tag="Templates",
         scope="operate",
         handler=put,
+        stores=True,
         summary="Store a new version",
         body=TemplateIn,
         answers={201: TemplateSaved, 200: TemplateSaved},
