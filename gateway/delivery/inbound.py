@@ -25,8 +25,8 @@ from gateway.store.customers import Customers
 from gateway.store.keys import Partition, digest, of_customer
 from gateway.store.scripts import Outcome, Scripts, Taken
 
-REPEATS_KNOWN_MS: Final = 3 * 86_400_000
-KEEP_MS: Final = 30 * 86_400_000
+DAY_MS: Final = 86_400_000
+REPEATS_KNOWN_MS: Final = 3 * DAY_MS
 
 log = structlog.get_logger()
 
@@ -41,13 +41,14 @@ class Item(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Inbox:
-    """Notes inbound items and works them off."""
+    """Notes inbound items and works them off. `keep_content`: how long people's words are kept, days."""
 
-    def __init__(self, scripts: Scripts, desk: Desk, customers: Customers, clock: Clock) -> None:
+    def __init__(self, scripts: Scripts, desk: Desk, customers: Customers, clock: Clock, *, keep_content: int) -> None:
         self._scripts = scripts
         self._desk = desk
         self._customers = customers
         self._clock = clock
+        self._keep = keep_content * DAY_MS
 
     async def note(self, mode: Mode, inbound: Inbound) -> Outcome:
         """Keep an item, once however often it is delivered; "seen" when it was here before."""
@@ -61,7 +62,7 @@ class Inbox:
         item = msgspec.msgpack.decode(taken.state, type=Item)
         item.outcome = await self._understand(item)
         log.info("inbound", item=taken.member, channel=item.inbound.channel, outcome=item.outcome)
-        await self._scripts.settle(at, taken.member, msgspec.msgpack.encode(item), KEEP_MS)
+        await self._scripts.settle(at, taken.member, msgspec.msgpack.encode(item), self._keep)
 
     async def _understand(self, item: Item) -> str:
         inbound = item.inbound

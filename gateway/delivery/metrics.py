@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -42,9 +43,44 @@ class Metrics:
             buckets=REACH_BUCKETS,
             registry=registry,
         )
+        self._window = Gauge(
+            "gateway_channel_window",
+            "Attempts that this process may have under way on a channel at a time.",
+            ["channel"],
+            registry=registry,
+        )
         self._open = Gauge(
             "gateway_breaker_open", "1 while a channel's breaker is open.", ["channel"], registry=registry
         )
+        self._mended = Counter(
+            "gateway_housekeeping_mended",
+            "What should not have been: live records that nothing would wake, entries without a record.",
+            ["what"],
+            registry=registry,
+        )
+        self._outlived = Counter(
+            "gateway_housekeeping_outlived", "What was removed because its time was over.", ["what"], registry=registry
+        )
+        self._kept_house = Gauge(
+            "gateway_housekeeping_finished_timestamp_seconds",
+            "When this process last finished a walk through every key.",
+            registry=registry,
+        )
+
+        self._memory = Gauge(
+            "gateway_store_memory_ratio", "Used share of Redis' memory, of the fullest server.", registry=registry
+        )
+        self._refused = Counter(
+            "gateway_refused_requests", "Requests refused for want of room.", ["lane", "why"], registry=registry
+        )
+
+    def memory(self, share: float) -> None:
+        """How full the store's memory is, 0 to 1."""
+        self._memory.set(share)
+
+    def refused(self, lane: str, why: str) -> None:
+        """A request was refused for want of room: `why` is "memory" or "busy"."""
+        self._refused.labels(lane, why).inc()
 
     def accepted(self, mode: str, category: str) -> None:
         """A message was accepted."""
@@ -64,6 +100,21 @@ class Metrics:
         """A person was reached."""
         self._reached.labels(category, channel or "").observe(max(0.0, seconds))
 
-    def breaker(self, channel: str, *, is_open: bool) -> None:
-        """A breaker opened or closed."""
-        self._open.labels(channel).set(int(is_open))
+    def watch(self, channel: str, is_open: Callable[[], float], window: Callable[[], float]) -> None:
+        """Look at a channel whenever somebody asks: whether its breaker is open, how many attempts may be under way."""
+        self._open.labels(channel).set_function(is_open)
+        self._window.labels(channel).set_function(window)
+
+    def mended(self, what: str, count: int) -> None:
+        """Housekeeping found something that should not have been."""
+        if count:
+            self._mended.labels(what).inc(count)
+
+    def outlived(self, what: str, count: int) -> None:
+        """Housekeeping removed what had outlived its time."""
+        if count:
+            self._outlived.labels(what).inc(count)
+
+    def kept_house(self, seconds: float) -> None:
+        """A walk through every key has ended; `seconds` since the epoch."""
+        self._kept_house.set(seconds)

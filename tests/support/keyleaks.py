@@ -10,29 +10,35 @@ from redis.asyncio import Redis
 
 # What may stay without a TTL, as a pattern of the whole key, and why.
 PERMITS: Final[dict[str, str]] = {
-    r"\{meta\}:.+": "settings of the installation: few, changed by operators",
+    r"\{meta\}:(installation|keys|channels|templates|workers)": "settings of the installation: few, changed by operators",
     r"\{p\d+\}:c:.+": "a customer stays until erased",
     r"\{p\d+\}:ledger:.+": "consent is kept for as long as the customer is",
-    r"\{p\d+\}:timeline:.+": "trimmed by age, and gone with the customer",
     r"\{p\d+\}:idx:customers": "one member per customer",
-    r"\{p\d+\}:idx:(live|team|test):.+": "an index of records, trimmed when they end their life",
-    r"\{p\d+\}:events": "trimmed by age and size",
-    r"\{p\d+\}:agenda:(critical|normal|bulk)": "an index of live things",
-    r"\{p\d+\}:line:.+": "an index of live things",
+    r"\{p\d+\}:events": "one stream a partition, trimmed by age and size (test_housekeeping)",
     r"\{a:.+\}:(owners|facts)": "what binds an address outlives its owners",
 }
-# Only while the thing is live: a test that ends everything passes `ended=True` and then these must have a TTL too.
+# Only until the records they name have gone: with `forgotten=True` housekeeping must have trimmed them away.
+KEPT: Final[dict[str, str]] = {
+    r"\{p\d+\}:idx:(live|team|test):(all|held|unreached|(customer|reference):[0-9a-f]{32})": "an index of records",
+}
+# Only while the thing is live: a test that ends everything passes `ended=True` and then these must have a TTL or be gone.
 LIVE: Final[dict[str, str]] = {
-    r"\{p\d+\}:[mbiwj]:.+": "live records have no TTL; the closing commit sets it",
+    r"\{p\d+\}:[mi]:.+": "live records have no TTL; the closing commit sets it",
+    r"\{p\d+\}:agenda:(critical|normal|bulk)": "an index of live things",
+    r"\{p\d+\}:line:.+": "an index of live things, and the morgue",
 }
 
 
-async def leaks(client: Redis, *, permits: Iterable[str] = (), ended: bool = False) -> list[str]:
+async def leaks(
+    client: Redis, *, permits: Iterable[str] = (), ended: bool = False, forgotten: bool = False
+) -> list[str]:
     """The keys that will never go and have no permit, sorted.
 
-    `permits`: further patterns, for the whole key. `ended`: nothing is live any more, so records need a TTL as well.
+    `permits`: further patterns, for the whole key. `ended`: nothing is live any more, so records need a TTL as well and
+    nothing waits. `forgotten`: every retention has passed too, and the house has been kept: not even an index is left.
     """
-    allowed = [re.compile(p) for p in (*PERMITS, *permits, *(() if ended else LIVE))]
+    only_for_now = () if forgotten else KEPT if ended else (*KEPT, *LIVE)
+    allowed = [re.compile(p) for p in (*PERMITS, *permits, *only_for_now)]
     keys = [cast("bytes", key).decode() async for key in cast("Any", client).scan_iter(count=1000)]
     lasting = [key for key, ttl in zip(keys, await _ttls(client, keys), strict=True) if ttl == -1]
     return sorted(key for key in lasting if not any(pattern.fullmatch(key) for pattern in allowed))

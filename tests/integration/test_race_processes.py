@@ -1,0 +1,100 @@
+"""Two processes at once: each thing is done once, whoever was first."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from gateway.channels.base import Accepted, Callback, Inbound, Reading
+from gateway.prompts import Prompt
+from gateway.settings_types import ChannelSettings
+from gateway.store.keys import of_customer
+from tests.support.core import PHONE, Core, Hang, Scripted, core, until
+from tests.support.turns import before_command
+
+
+def stop_callback(gw: Core, words: str) -> Inbound:
+    return Inbound(id="SM1", channel="sms", sender=PHONE, text=words, at=gw.gateway.clock.now())
+
+
+@pytest.mark.parametrize("words", ["1", "STOP", "just words"])
+async def test_one_text_delivered_to_two_processes_at_once(redis_url: str, tmp_path: Path, words: str) -> None:
+    sms, other = Scripted("sms"), Scripted("sms")
+    async with core(redis_url, tmp_path, sms) as one, core(redis_url, tmp_path, other) as two:
+        await one.person("maria", sms=PHONE)
+        one.work()
+        sent = await one.send("maria", prompt=Prompt(kind="acknowledge"))
+        await one.when(sent, lambda m: m.attempts and m.attempts[0].status == "accepted")
+        sms.readings[b"said"] = other.readings[b"said"] = Reading(inbound=(stop_callback(one, words),))
+        call = Callback(method="POST", path="", url="", headers={}, query={}, body=b"said", now=1)
+        two.work()
+        await asyncio.gather(*(gw.gateway.handle("sms", call) for gw in (one, two) for _ in range(4)))
+        [item] = await one.items(PHONE)
+        outcome = await one.worked(item)
+        assert outcome == {"1": "answer", "STOP": "consent", "just words": "linked"}[words]
+        found = await one.message(sent)
+        assert (found.answer is not None, found.later_answers) == (words == "1", [])
+        assert len(await one.gateway.customers.ledger("maria")) == (words == "STOP")
+        await one.stop()
+        await two.stop()
+        await one.gateway.handle("sms", call)
+        agenda = of_customer(one.gateway.customers.address_key(PHONE)).agenda("critical")
+        assert item.partition(":")[2] not in [m.decode() for m in await one.client.zrange(agenda, 0, -1)], "much later"
+
+
+@pytest.mark.parametrize("words, ledger, answers", [("1", 0, 1), ("STOP", 1, 0)])
+async def test_two_workers_work_off_one_text(
+    redis_url: str, tmp_path: Path, words: str, ledger: int, answers: int
+) -> None:
+    """A lease that ran out: the second worker is done before each single command of the first."""
+    async with core(redis_url, tmp_path, Scripted("sms")) as one, core(redis_url, tmp_path, Scripted("sms")) as two:
+        for moment in itertools.count():
+            await one.client.flushall()
+            await one.person("maria", sms=PHONE)
+            sent = await one.send("maria", prompt=Prompt(kind="acknowledge"))
+            one.work()
+            await one.when(sent, lambda m: m.attempts and m.attempts[0].status == "accepted")
+            await one.stop()
+            assert await one.gateway.inbox.note("live", stop_callback(one, words)) == "ok"
+            at = of_customer(one.gateway.customers.address_key(PHONE))
+            [taken] = (await one.gateway.scripts.take(at.number, 10_000, {"critical": 9}, {})).items
+            again = functools.partial(two.gateway.inbox.work, at, taken)
+            with before_command(one.gateway.scripts, moment, again) as done:
+                await one.gateway.inbox.work(at, taken)
+            if not done:
+                break
+            found = await one.message(sent)
+            assert len(await one.gateway.customers.ledger("maria")) == ledger, moment
+            assert (found.answer is not None) == bool(answers)
+            assert found.later_answers == []
+
+
+async def test_a_batch_in_which_one_hangs(redis_url: str, tmp_path: Path) -> None:
+    """Sixteen at once by two workers: the one that hangs holds up none, and nobody sends it again."""
+    hang = Hang()
+    sms = Scripted("sms", hang)
+    limits = {"sms": ChannelSettings(concurrency=16)}
+    async with (
+        core(redis_url, tmp_path, sms, limits=limits) as one,
+        core(redis_url, tmp_path, sms, limits=limits) as two,
+    ):
+        names = [f"c-{n}" for n in range(16)]
+        for n, name in enumerate(names):
+            await one.person(name, sms=f"+3069123456{n:02d}")
+        sent = await one.send_many(names)
+        one.work()
+        two.work()
+        await until(lambda: len(sms.handed) == 16)
+        stuck = sms.handed[0].message
+        for message in sent:
+            if message.id != stuck:
+                await one.when(message, lambda m: m.attempts and m.attempts[0].status == "accepted")
+        assert (await one.message(stuck)).attempts[0].status == "started"
+        hang.answer(Accepted(provider_id="late"))
+        await one.when(stuck, lambda m: m.attempts[0].provider_id == "late")
+        assert set(Counter(sms.to()).values()) == {1}
