@@ -123,7 +123,8 @@ def _phone(value: str, default_country: str | None) -> str:
     written = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     if len(written) > 16:
         raise ValueError(f"has more than 15 digits: {_EXAMPLE}")
-    return written
+    # Reading strips one trunk prefix at a time (+32 00… has two), and the normal form must be its own normal form.
+    return written if written == text else _phone(written, None)
 
 
 def _email(value: str) -> str:

@@ -152,13 +152,15 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     `receipts` are (message id, receipt); `by_provider_id` are (provider id, receipt without attempt) for providers whose
     callbacks carry nothing of ours. `respond` makes the answer; it is given the attempt's `Outbound` when `speaks`
-    names a (message id, attempt id), else None.
+    names a (message id, attempt id), else None. `once` is (mark, digest of the body) where the provider's signature
+    leaves the body out: a mark that has come before with another body makes the callback a forged one.
     """
 
     receipts: tuple[tuple[str, Receipt], ...] = ()
     by_provider_id: tuple[tuple[str, Receipt], ...] = ()
     inbound: tuple[Inbound, ...] = ()
     speaks: tuple[str, str] | None = None
+    once: tuple[str, bytes] | None = None
     respond: Callable[[Outbound | None], Reply] = lambda _out: Reply()
 
 

@@ -13,6 +13,7 @@ import binascii
 import email
 import email.message
 import email.policy
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeAlias, cast
@@ -27,6 +28,7 @@ from gateway.message import AttemptStatus, Fault, Receipt
 
 _SIZE_MAX: Final = 262_144  # a report stands before the original it returns
 _PARTS_MAX: Final = 200
+_EDGES_MAX: Final = 2_000  # lines that begin as a boundary does: each may cost a part
 _RETURN_HEADERS: Final = ("X-Original-To", "Delivered-To", "Envelope-To", "To")
 _EMBEDDED_HEADERS: Final = (REF_HEADER, "Return-Path")
 _ADDRESSES: Final = re.compile(r"[^\s<>,;\"]+@[^\s<>,;\"]+")
@@ -43,6 +45,8 @@ _ACTIONS: Final[dict[str, AttemptStatus]] = {
 _ACTION_OF_CLASS: Final = {"2": "delivered", "4": "delayed", "5": "failed"}
 
 log = structlog.get_logger()
+# It logs what its detectors stumble over, with a traceback, once for each mail that a stranger sends.
+logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
 
 _Mail: TypeAlias = "email.message.Message[str, str]"
 
@@ -86,6 +90,8 @@ def parse(raw: bytes, read: VerpReader, now: int, envelope_to: Sequence[str] = (
 
 
 def _parse(raw: bytes, read: VerpReader, now: int, envelope_to: Sequence[str]) -> BounceNews:
+    if raw.count(b"\n--") > _EDGES_MAX:
+        return BounceNews(reason="unreadable")  # the detectors take seconds over so many parts
     mail = email.message_from_bytes(raw, policy=email.policy.compat32)
     parts = _parts(mail)
     reports = [report for part in parts if _is(part, "delivery-status") for report in _reports(part)]

@@ -1,7 +1,7 @@
 """Verifies and reads what WeChat posts to us.
 
 The signature is checked before anything is parsed. In plain mode it covers only token, time and nonce, not the body, so
-a nonce seen again with another body is refused; the same body again is WeChat's own repeat and does no harm.
+a reading names its nonce: with another body it is refused; the same body again is WeChat's own repeat and does no harm.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final, cast
 from xml.parsers.expat import ExpatError
@@ -23,7 +22,6 @@ from gateway.message import Fault, Receipt
 
 _BODY_MAX: Final = 65_536
 _SKEW_SECONDS: Final = 300
-_NONCES: Final = 20_000
 # Nothing but the declaration may stand before the root: so there is no DOCTYPE, and without one no entity.
 _PROLOG: Final = re.compile(r"\s*(<\?xml[^<>]{0,100}\?>\s*)?<xml[\s>]")
 _SEALED: Final = re.compile(rb"<Encrypt>\s*(?:<!\[CDATA\[)?([A-Za-z0-9+/=\s]+)(?:\]\]>)?\s*</Encrypt>")
@@ -47,7 +45,6 @@ class CallbackReader:
         self._app_id = app_id
         key = cast("Any", wechatpy.crypto).WeChatCrypto(token, aes_key, app_id).key if aes_key else None
         self._cipher = cast("Any", wechatpy.crypto).PrpCrypto(key) if key else None
-        self._seen: OrderedDict[tuple[str, str], tuple[int, bytes]] = OrderedDict()
 
     def read(self, call: Callback) -> Reading:
         """What a callback says. Raises Forged or Malformed."""
@@ -61,8 +58,9 @@ class CallbackReader:
             return self._echo(call.query, stamp, nonce)
         self._check(call.query.get("signature"), stamp, nonce)
         xml = self._opened(call, stamp, nonce)
-        self._check_nonce(stamp, nonce, xml, call.now)
-        return _reading(_parsed(xml), call.now)
+        reading = _reading(_parsed(xml), call.now)
+        digest = hashlib.blake2b(xml.encode("utf-8", "replace"), digest_size=16).digest()
+        return msgspec.structs.replace(reading, once=(f"{stamp}:{nonce}", digest))
 
     def _echo(self, query: _Fields, stamp: str, nonce: str) -> Reading:
         """WeChat's proof of ownership when the address is set: repeat `echostr`, decrypted where it is encrypted."""
@@ -105,14 +103,6 @@ class CallbackReader:
             raise Forged("no timestamp")
         if abs(int(stamp) - now // 1000) > _SKEW_SECONDS:
             raise Forged("timestamp too far from our clock")
-
-    def _check_nonce(self, stamp: str, nonce: str, xml: str, now: int) -> None:
-        digest = hashlib.blake2b(xml.encode("utf-8", "replace"), digest_size=16).digest()
-        known = self._seen.setdefault((stamp, nonce), (now, digest))
-        if known[1] != digest:
-            raise Forged("nonce used before with another body")
-        while self._seen and (len(self._seen) > _NONCES or next(iter(self._seen.values()))[0] < now - 600_000):
-            self._seen.popitem(last=False)
 
 
 def _parsed(xml: str) -> Any:

@@ -48,7 +48,6 @@ def log_to_stderr(*, level: int, json: bool) -> None:
     """Logs from `level` on go to standard error, so that standard output stays a command's own."""
     import structlog
 
-    logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's, which would name addresses
     # Tracebacks without local variables: those hold addresses and words.
     console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     render: Any = structlog.processors.JSONRenderer() if json else console

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+import logging
+from typing import Any, Final, cast
 
 import msgspec
 import structlog
@@ -21,9 +22,16 @@ from gateway.store.messages import Messages
 from gateway.store.pipe import StoreUnavailable
 
 MAIL_MOST: Final = 1_000_000
+RECIPIENTS_MOST: Final = 100
+"""What RFC 5321, 4.5.3.1.8, asks for at least; a returned mail has one."""
+NAME: Final = "omnichannel-gateway"
+SILENCE_S: Final = 60.0
+"""Between two commands, and for a whole mail."""
 COMPLAINT_CATEGORIES: Final = ("survey", "marketing")
 
 log = structlog.get_logger()
+# aiosmtpd's log repeats whatever strangers send, addresses and all.
+logging.getLogger("mail.log").setLevel(logging.CRITICAL)
 
 
 class Returns:
@@ -77,10 +85,16 @@ class Returns:
 
 
 class BounceServer:
-    """Listens for returned mails; speaks SMTP, and LMTP to a client that greets with LHLO."""
+    """Listens for returned mails; speaks SMTP, and LMTP to a client that greets with LHLO.
 
-    def __init__(self, returns: Returns) -> None:
+    Whoever connects is a stranger: at most `sessions` at once, each for `seconds` at most.
+    """
+
+    def __init__(self, returns: Returns, *, sessions: int = 200, seconds: float = 600.0) -> None:
         self._returns = returns
+        self._most = sessions
+        self._seconds = seconds
+        self._open: set[_Both] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
 
@@ -91,9 +105,29 @@ class BounceServer:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def _protocol(self) -> asyncio.BaseProtocol:
-        return _Both(self, data_size_limit=MAIL_MOST, ident="omnichannel-gateway", timeout=60)
+        return _Both(self, data_size_limit=MAIL_MOST, ident=NAME, hostname=NAME, timeout=SILENCE_S)
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd looks for this name
+    def enter(self, session: _Both) -> float | None:
+        """Let a connection in, for so many seconds; None: there are too many."""
+        if len(self._open) >= self._most:
+            return None
+        self._open.add(session)
+        return self._seconds
+
+    def leave(self, session: _Both) -> None:
+        """A connection has ended."""
+        self._open.discard(session)
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd looks for this name
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        """One recipient, of whom there are few."""
+        if len(envelope.rcpt_tos) >= RECIPIENTS_MOST:
+            return "452 4.5.3 Too many recipients"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 OK"
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - as above
         """One mail has come in."""
         content: Any = envelope.original_content or envelope.content or b""
         try:
@@ -101,6 +135,11 @@ class BounceServer:
         except StoreUnavailable:
             return "451 4.3.0 Try again later"
         return "250 2.0.0 Noted"
+
+    async def handle_exception(self, error: Exception) -> str:
+        """What aiosmtpd stumbled over is ours to know, not the stranger's."""
+        log.error("bounce_server_bug", exc_info=error)
+        return "451 4.3.0 Try again later"
 
     async def stop(self) -> None:
         """Close the port."""
@@ -110,7 +149,43 @@ class BounceServer:
 
 
 class _Both(LMTP):
-    """LMTP that also answers the greetings of SMTP."""
+    """LMTP that also answers the greetings of SMTP, within limits of time and size."""
 
     smtp_HELO = SMTP.smtp_HELO  # noqa: N815 - aiosmtpd looks for these names
     smtp_EHLO = SMTP.smtp_EHLO  # noqa: N815 - as above
+    event_handler: BounceServer
+    _end: asyncio.TimerHandle | None = None
+    _left: int
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, unless too many are under way."""
+        self._left = 2 * MAIL_MOST
+        seconds = self.event_handler.enter(self)
+        if seconds is None:
+            full = cast("asyncio.Transport", transport)
+            full.write(b"421 4.3.2 Too many connections\r\n")
+            full.close()
+            return
+        self._end = asyncio.get_running_loop().call_later(seconds, transport.close)
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes: the server would keep the pieces of a line without an end for as long as they come."""
+        self._left -= len(data)
+        if self._left >= 0:
+            super().data_received(data)
+        elif self.transport is not None:
+            self.transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End."""
+        if self._end is None:
+            return
+        self._end.cancel()
+        self.event_handler.leave(self)
+        super().connection_lost(error)
+
+    def _set_post_data_state(self) -> None:
+        """After each mail the count begins anew."""
+        self._left = 2 * MAIL_MOST
+        super()._set_post_data_state()

@@ -53,6 +53,8 @@ async def test_one_page_has_no_next(w: World) -> None:
         "limit=",
         "cursor=nonsense",
         "since=yesterday",
+        "since=1764000000",
+        "since=0.5",
         "status=odd",
         "verdict=odd",
         "customer=a%20b",

@@ -195,11 +195,12 @@ async def test_forged(channels: Channels, changes: dict[str, str]) -> None:
         channels().read(msgspec.structs.replace(call(TEXT), query={}))
 
 
-async def test_nonce_serves_one_body(channels: Channels) -> None:
+async def test_a_reading_names_its_nonce_and_body(channels: Channels) -> None:
     channel = channels()
-    assert channel.read(call(TEXT)).inbound == channel.read(call(TEXT)).inbound
-    with pytest.raises(Forged):
-        channel.read(call(xml("text", Content="forged", MsgId=1)))
+    mark, digest = channel.read(call(TEXT)).once or ("", b"")
+    assert mark == f"{STAMP}:n1"
+    assert channel.read(call(TEXT)).once == (mark, digest)
+    assert channel.read(call(xml("text", Content="forged", MsgId=1))).once != (mark, digest)
 
 
 async def test_forged_encryption(channels: Channels) -> None:

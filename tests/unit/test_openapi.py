@@ -39,6 +39,16 @@ def test_every_reference_leads_somewhere(doc: dict[str, Any]) -> None:
             place = place[step]
 
 
+def test_what_is_made_links_to_what_can_be_done_with_it(doc: dict[str, Any]) -> None:
+    names = {one.name for one in OPERATIONS}
+    made = doc["paths"]["/v1/messages"]["post"]["responses"]["202"]["links"]
+    assert set(made) == {"getMessage", "cancelMessage", "acknowledgeMessage", "retryMessage"}
+    for methods in doc["paths"].values():
+        for operation in methods.values():
+            for response in operation["responses"].values():
+                assert {link["operationId"] for link in response.get("links", {}).values()} <= names
+
+
 def test_names_and_paths_are_told_apart() -> None:
     assert len({one.name for one in OPERATIONS}) == len(OPERATIONS)
     assert len({(one.method, one.path) for one in OPERATIONS}) == len(OPERATIONS)
