@@ -67,6 +67,15 @@ missing: # names what this machine lacks, and which tests are skipped for it
 	command -v postfix >/dev/null || lacks "Postfix (Debian: postfix)" "the tests with a real mail server"; \
 	[ -n "$${TWILIO_OPENAPI:-}" ] || lacks "TWILIO_OPENAPI, the path of Twilio's API description" "the comparison with it"
 
+.PHONY: prove
+prove: $(DEV) ## switch off each mechanism behind a promise, and see the test that guards it fail
+	@$(BIN)/python -m tests.mutants $(ARGS)
+
+MINUTES ?= 30
+.PHONY: chaos
+chaos: $(DEV) ## kills, freezes and cut connections for MINUTES=30; SEED=… repeats a run
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: bench
 bench: $(DEV) ## the benchmarks
 	@$(BIN)/gateway bench $(ARGS)

@@ -88,7 +88,10 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One hand-over of the message to a provider. `id` is unique within its message."""
+    """One hand-over of the message to a provider. `id` is unique within its message.
+
+    `mark` tells it from one that another worker has begun under the same id, when only one of the two came to be.
+    """
 
     id: str
     channel: str
@@ -104,6 +107,7 @@ class Attempt(msgspec.Struct, kw_only=True, omit_defaults=True):
     provider_code: str | None = None
     retry_after: int | None = None
     lease_until: int = 0
+    mark: str = ""
     asked_at: int | None = None
     asked: int = 0
     units: int | None = None

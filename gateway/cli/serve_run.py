@@ -27,6 +27,8 @@ STUCK_S: Final = 60
 async def serve(settings: Settings, roles: tuple[Role, ...], processes: int) -> None:
     """Everything that `roles` need, in `processes` processes; the embedded Redis too, if no other is set."""
     stopped = stop_signal()
+    if _CHILD in os.environ:
+        _stop_with_parent(stopped)
     async with contextlib.AsyncExitStack() as stack:
         url: str | None = os.environ.get(_CHILD) or settings.redis_url
         if url is None:
@@ -85,11 +87,13 @@ class _Child:
         self._watch = asyncio.create_task(self._keep())
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command, env=self._environment, stdin=subprocess.DEVNULL)
+        return subprocess.Popen(self._command, env=self._environment, stdin=subprocess.PIPE)
 
     async def _keep(self) -> None:
         while not self._stopping:
             code = await asyncio.to_thread(self._process.wait)
+            if self._process.stdin is not None:
+                self._process.stdin.close()
             if not self._stopping:
                 log.error("process_died", status=code)
                 await asyncio.sleep(RESTART_PAUSE_S)
@@ -104,6 +108,20 @@ class _Child:
     async def ended(self) -> None:
         """Wait until it has."""
         await self._watch
+
+
+def _stop_with_parent(stopped: asyncio.Event) -> None:
+    """Stop when the first process is gone, however it went: then the pipe on standard input ends.
+
+    Left alone, this one would hold the shared ports and answer 503 for ever.
+    """
+    loop = asyncio.get_running_loop()
+
+    def ended() -> None:
+        loop.remove_reader(0)
+        stopped.set()
+
+    loop.add_reader(0, ended)
 
 
 def stop_signal() -> asyncio.Event:

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from gateway.delivery.pacing import Switchboard
 from gateway.delivery.post import Post
 from gateway.message import LANES, Lane
+from gateway.routing.lines import SELDOM_MS
 from gateway.store.clock import Clock
 from gateway.store.keys import PARTITIONS, Partition, partition
 from gateway.store.pipe import StoreUnavailable
@@ -55,15 +56,17 @@ class Follower:
     def rouse(self, post: Post) -> None:
         """A channel has just been shut: wake everybody in its line who may go elsewhere.
 
-        All who are critical; when a breaker opens, of the others those who don't know it yet: who knows looks again
-        by itself.
+        All who are critical; when a breaker opens, of the others those who don't know it yet. When it opens once more,
+        after a probe, those who know look again by themselves, in ten minutes at most.
         """
         task = asyncio.get_running_loop().create_task(self._rouse(post))
         self._rousing.add(task)
         task.add_done_callback(self._rousing.discard)
 
     async def _rouse(self, post: Post) -> None:
-        until = 0 if post.pause.paused is not None else post.breaker.facts.open_until
+        facts = post.breaker.facts
+        once_more, post.roused_for = facts.opened_at is not None and facts.opened_at == post.roused_for, facts.opened_at
+        until = 0 if post.pause.paused is not None else facts.open_until + SELDOM_MS * once_more
         try:
             for lane in LANES:
                 for number in range(PARTITIONS):

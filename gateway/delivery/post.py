@@ -70,6 +70,8 @@ class Post:
         self.critical_waiting = 0
         self.counted_at = 0
         self.seen_shut: tuple[object, ...] | None = None
+        self.roused_for: int | None = None
+        """The opening of the breaker (ms) for which this process last woke those in line."""
         self.known: dict[str, bytes] = {}
         """What this process last read or wrote of what all share, as stored."""
         self.passed_over = 0

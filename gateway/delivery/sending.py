@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -109,6 +110,7 @@ class Sender:
             address=turn.address.value,
             round=turn.round,
             lease_until=lease,
+            mark=secrets.token_hex(4),
             times={"started": now},
         )
 
@@ -276,12 +278,8 @@ class Sender:
 
 
 def _withdrawn(attempt: Attempt) -> Callable[[Message, int], None]:
-    def same(other: Attempt) -> bool:
-        # Another worker may have begun one under the same number, if ours never came to be.
-        return (other.id, other.status, other.started_at) == (attempt.id, "started", attempt.started_at)
-
     def news(message: Message, _now: int) -> None:
-        message.attempts = [other for other in message.attempts if not same(other)]
+        message.attempts = [a for a in message.attempts if a.mark != attempt.mark or a.status != "started"]
 
     return news
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway.routing.route import Candidate
 from gateway.routing.traits import ChannelState
 from gateway.routing.view import View
+
+SELDOM_MS: Final = 600_000
+"""The longest that what waits for a shut channel goes without looking again."""
 
 
 class Lines:
@@ -32,6 +37,13 @@ class Lines:
         """Whether the message stays with a shut channel now, by its category's `channel_down`."""
         rule = self._view.category.channel_down
         return self._now < self.stays_until() if rule == "next_after_step" else rule == "wait"
+
+    def looks_again(self, candidate: Candidate) -> int:
+        """When (ms) to look at a shut channel again: ever more seldom where the message waits for it anyway."""
+        waits = self._view.category.channel_down == "wait"
+        stood = self._now - self.stands_since(candidate) if waits else 0
+        # The line calls it when the channel opens, so nothing is missed.
+        return max(self.state(candidate).until, self._now + min(stood, SELDOM_MS), self._now + 1)
 
     def kept_place(self, left: list[Candidate]) -> Candidate | None:
         """The open channel that a message went to because another one was shut: it doesn't go back."""

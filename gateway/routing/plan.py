@@ -246,7 +246,7 @@ class Plan:
             self.turns.append(Turn(channel, candidate.address, number))
         state = self.lines.state(candidate)
         if state.shut is not None:
-            self.wakes.append(max(state.until, self.now + 1))
+            self.wakes.append(self.lines.looks_again(candidate))
             text = f"The channel {channel} is {'paused' if state.shut == 'paused' else 'down'}."
             self.held = self.held or self._hold(state.shut, state.until, text)
 

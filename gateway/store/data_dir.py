@@ -18,6 +18,7 @@ from typing import Final, Literal, NamedTuple
 from urllib.parse import quote
 
 _LOG_BYTES: Final = 16 * 2**20
+_ROOM_BYTES: Final = 64 * 2**10
 Purpose = Literal["gateway", "command"]
 
 # sun_path holds 108 bytes on Linux, 104 on macOS, with the closing zero.
@@ -86,6 +87,14 @@ class DataDir:
             return "it can't be read"
         return " | ".join(line.strip() for line in lines[-3:] if line.strip()) or "nothing"
 
+    def shortage(self) -> str:
+        """What to add to the reason of a failure when it is the disk; empty while there is room."""
+        try:
+            disk = os.statvfs(self.path)
+        except OSError:
+            return ""
+        return "; its disk is full" if disk.f_bavail * disk.f_frsize < _ROOM_BYTES else ""
+
     def claim(self, purpose: Purpose) -> int:
         """Takes `gateway.lock`; close the descriptor to give it back. Raises DataDirInUseError."""
         descriptor = _locked(self.path / "gateway.lock")
@@ -149,10 +158,13 @@ def socket_url(path: str) -> str:
 
 
 def write_whole(path: Path, content: str) -> None:
-    """Writes a file so that nobody ever sees half of it."""
+    """Writes a file so that nobody ever sees half of it. Raises OSError, and then nothing has changed."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(content, encoding="utf-8", errors="surrogateescape")
-    draft.replace(path)
+    try:
+        draft.write_text(content, encoding="utf-8", errors="surrogateescape")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _locked(path: Path) -> int | None:

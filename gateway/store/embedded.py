@@ -100,12 +100,18 @@ class EmbeddedRedis:
     async def start(self) -> str:
         """Brings the server up, waits until its data is loaded, returns its `unix://` URL.
 
-        Raises DataDirInUseError, NoServerError or EmbeddedRedisError, and OSError when DATA_DIR can't be written.
+        Raises DataDirInUseError, NoServerError or EmbeddedRedisError.
         """
-        self._socket = self._home.prepare()
-        self._claim = await self._claimed()
         try:
+            self._socket = self._home.prepare()
+            self._claim = await self._claimed()
             await self._launch()
+        except OSError as refused:
+            await self.stop()
+            raise EmbeddedRedisError(
+                f"{self._home.path} can't be written ({refused.strerror}). Make room, let this user write there, "
+                "or name another directory with GATEWAY_DATA_DIR."
+            ) from refused
         except BaseException:
             await self.stop()
             raise
@@ -224,7 +230,7 @@ class EmbeddedRedis:
             born = loop.time()
             if self._server is not None:
                 await self._server.gone()
-                self._fell(f"the server {self._server.ended()}")
+                self._fell(f"the server {self._server.ended()}{self._home.shortage()}")
                 self._server = None
                 _log.error("redis_gone", why=self._why)
                 if loop.time() - born > _SETTLED:
@@ -235,7 +241,7 @@ class EmbeddedRedis:
             try:
                 await self._launch()
             except (EmbeddedRedisError, NoServerError, OSError) as failed:
-                self._fell(str(failed))
+                self._fell(f"{failed}{self._home.shortage()}")
                 _log.error("redis_restart_failed", why=self._why)
 
     def _fell(self, why: str) -> None:

@@ -103,11 +103,24 @@ class Served(msgspec.Struct):
         return (self.folder / "err.txt").read_text(errors="replace")
 
 
-async def start(folder: Path, arguments: Sequence[str], variables: dict[str, str]) -> Served:
-    """Start a gateway and wait until it answers; its output goes to files in the folder."""
+async def start(
+    folder: Path, arguments: Sequence[str], variables: dict[str, str], *, own_group: bool = False
+) -> Served:
+    """Start a gateway and wait until it answers; its output goes to files in the folder.
+
+    `own_group`: as a shell starts it, so that a Ctrl-C can be sent to it and to what it started, but not to us.
+    """
     with (folder / "out.txt").open("ab") as out, (folder / "err.txt").open("ab") as err:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway", *arguments, cwd=folder, env=variables, stdout=out, stderr=err
+            sys.executable,
+            "-m",
+            "gateway",
+            *arguments,
+            cwd=folder,
+            env=variables,
+            stdout=out,
+            stderr=err,
+            start_new_session=own_group,
         )
     served = Served(process, f"http://{HOST}:{variables['GATEWAY_HTTP_PORT']}", folder, variables)
     async with aiohttp.ClientSession() as http:

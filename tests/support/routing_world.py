@@ -111,6 +111,7 @@ class World:
             self._settle()
             times = [t for t in (self.following.wake_at, self._ready()) if t is not None]
             times += [self._inbox[0][0]] if self._inbox else []
+            times += self._openings()
             if not times or min(times) > end:
                 self.now = max(self.now, end) if times else self.now
                 return self
@@ -175,6 +176,11 @@ class World:
         states = self.states()
         turns = [t for t in self.following.turns if states[t.channel].shut is None]
         return min((self._queued_until(t) for t in turns), default=None)
+
+    def _openings(self) -> list[int]:
+        """When shut channels open in whose lines the message stands: workers serve lines, whoever sleeps in them."""
+        ends = (self.shut[t.channel].end for t in self.following.turns if t.channel in self.shut)
+        return [T0 + int(end * 1000) for end in ends if end < NEVER and T0 + int(end * 1000) > self.now]
 
     def _take_turn(self) -> bool:
         states = self.states()
