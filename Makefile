@@ -64,6 +64,10 @@ missing: # names what this machine lacks, and which tests are skipped for it
 	@export PATH="$$PATH:/usr/sbin:/sbin"; \
 	lacks() { echo "Not here: $$1. Skipped: $$2."; }; \
 	command -v chromium >/dev/null || lacks "Chromium (Debian: chromium)" "the tests of the pages in a browser"; \
+	command -v faketime >/dev/null || lacks "faketime (Debian: faketime)" "the tests with clocks that jump"; \
+	{ command -v ip && command -v iptables; } >/dev/null || lacks "ip and iptables (Debian: iproute2, iptables)" "the tests with networks that part"; \
+	command -v redis-server >/dev/null || lacks "redis-server (Debian: redis-server)" "the tests of Redis over TLS"; \
+	[ "$$(id -u)" = 0 ] || lacks "root's rights" "the tests with full disks and networks that part"; \
 	command -v postfix >/dev/null || lacks "Postfix (Debian: postfix)" "the tests with a real mail server"; \
 	[ -n "$${TWILIO_OPENAPI:-}" ] || lacks "TWILIO_OPENAPI, the path of Twilio's API description" "the comparison with it"
 
