@@ -30,6 +30,7 @@ from gateway.delivery.gate import Gate
 from gateway.delivery.housekeeping import Housekeeper
 from gateway.delivery.inbound import Inbox
 from gateway.delivery.intake import Intake
+from gateway.delivery.limits import Limits
 from gateway.delivery.meeting import Meeting
 from gateway.delivery.metrics import Metrics
 from gateway.delivery.pacing import Switchboard
@@ -78,6 +79,7 @@ def rules_of(settings: Settings) -> Rules:
         quiet_hours=None if quiet is None else QuietHours(_clock_time(quiet[0]), _clock_time(quiet[1])),
         time_zone=settings.default_time_zone,
         countries=None if countries is None else frozenset(countries),
+        prefixes=tuple(name for name in countries or () if name.startswith("+")),
         team=frozenset(settings.team_addresses),
     )
 
@@ -115,6 +117,7 @@ class Gateway:
         self.scripts = scripts
         self.clock = clock
         self.name = secrets.token_hex(4)
+        self.known_channels = registry.names()
         self.rules = rules_of(settings)
         self.channels: dict[Mode, Mapping[str, Channel]] = {
             "live": channels,
@@ -150,6 +153,7 @@ class Gateway:
         self.metrics = Metrics(self.registry)
 
     def _delivery(self, settings: Settings, test_callback_base: str) -> None:
+        known = self.known_channels
         live = Switchboard(self.channels["live"], settings.channels, self.scripts, self.clock, "")
         test = Switchboard(self.channels["test"], {}, self.scripts, self.clock, "@test")
         self.boards: dict[Mode, Switchboard] = {"live": live, "team": live, "test": test}
@@ -168,6 +172,7 @@ class Gateway:
             keep_records=settings.retention_message_days,
         )
         meeting, self.gate = Meeting(self.scripts), Gate()
+        limits = Limits(settings.limits, self.scripts, self.clock, self.metrics, self.customers.address_key)
         self.sender = Sender(
             self.desk,
             self.words,
@@ -177,18 +182,18 @@ class Gateway:
             lambda mode: test_callback_base if mode == "test" else settings.public_url,
             self.follower.rouse,
             self.gate,
+            limits,
         )
         self.inbox = Inbox(
             self.scripts, self.desk, self.customers, self.clock, keep_content=settings.retention_content_days
         )
         self.receipts = Receipts(self.desk, meeting)
-        known = registry.names()
         self.room = Room(self.client, self.metrics)
         self.intake = Intake(
             self.desk, self.customers, self.templates, self.words, self.clock, known, self.room, self.gate
         )
         self.people = People(self.customers, self.clock, known_channels=known, categories=self.rules.categories)
-        self.board = Board(live, settings, self.scripts, self.clock)
+        self.board = Board(live, settings, known, self.scripts, self.clock)
         self.pages = PublicPages(self.desk, self.words, self.inbox, self.customers, self.clock)
         self.callbacks, self.test_callbacks = (
             Callbacks(mode, self.channels[mode], self.receipts, self.inbox, self.sender, self.scripts)

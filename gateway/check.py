@@ -19,6 +19,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from gateway.delivery.room import FULL, TIGHT
 from gateway.redis_url import parse_redis_url
 from gateway.settings import Settings, SmtpSettings, TwilioSettings, WeChatSettings
+from gateway.settings_types import LimitSettings
 from gateway.store.connect import ServerFacts, connect, server_facts
 from gateway.store.memory import Memory, fullest
 from gateway.store.server_binary import NoServerError, find_binary
@@ -94,7 +95,19 @@ def _settings(settings: Settings) -> list[Finding]:
         found.append(Finding("allowed_countries", "warn", "messages and calls may go to every country", remedy))
     else:
         found.append(Finding("allowed_countries", "ok", ", ".join(settings.allowed_countries)))
+    if settings.limits:
+        found.append(Finding("limits", "ok", _limits(settings.limits)))
+    elif (
+        settings.allowed_countries is None and not settings.sandbox and not {"sms", "voice"} <= settings.missing.keys()
+    ):
+        remedy = "set [limits] in gateway.toml, so that a stolen API key can't run up a bill without end"
+        found.append(Finding("limits", "warn", "texts and calls have no limit", remedy))
     return found
+
+
+def _limits(limits: LimitSettings) -> str:
+    given = msgspec.to_builtins(limits)
+    return ", ".join(f"{name} {told}" for name, told in given.items() if told)
 
 
 async def _redis(url: str | None, clock: Callable[[], int], replicas: int) -> list[Finding]:

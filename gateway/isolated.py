@@ -20,8 +20,8 @@ from redis.exceptions import RedisError
 
 from gateway.app import Gateway
 from gateway.settings_types import Settings
+from gateway.store.changes import Taken
 from gateway.store.pipe import StoreUnavailable
-from gateway.store.scripts import Taken
 
 SECONDS: Final = 30.0
 OPENING_S: Final = 60.0

@@ -154,6 +154,13 @@ class Held(msgspec.Struct, frozen=True):
     since: int
 
 
+class Limited(msgspec.Struct, frozen=True):
+    """A limit on texts and calls that an address has met, as the settings name it, and when (ms) there is room again."""
+
+    limit: str
+    until: int
+
+
 class Skipped(msgspec.Struct, frozen=True, omit_defaults=True):
     """A channel (or one address of it) that was not used, and why."""
 
@@ -220,6 +227,7 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     held_ms: int = 0
     turns: dict[str, int] = {}
     unfit: dict[str, str] = {}
+    limited: dict[str, Limited] = {}
     skipped: tuple[Skipped, ...] = ()
     attempts: list[Attempt] = []
     answer: Answer | None = None

@@ -13,9 +13,10 @@ from typing import Final
 import phonenumbers
 from babel.core import get_global
 from email_validator import EmailNotValidError, validate_email
-from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, ValidationResult
+from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult
 
 _PHONE_CHANNELS: Final = frozenset(("sms", "voice"))
+_COSTLY: Final = frozenset((PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST))
 _OPENID: Final = re.compile(r"[A-Za-z0-9_-]{6,128}")
 _DIALLED: Final = re.compile(r"[+0-9 ().\-/\u00a0\u2010-\u2015]{1,40}")
 _LONGEST: Final = 400
@@ -72,6 +73,22 @@ def country_of(channel: str, value: str) -> str | None:
         return None
     return phonenumbers.region_code_for_number(number) or phonenumbers.region_code_for_country_code(
         number.country_code or 0
+    )
+
+
+@lru_cache(maxsize=65536)
+def is_costly(value: str) -> bool:
+    """True for premium-rate and shared-cost numbers, and those of no country: satellites, international networks.
+
+    They are what toll fraud lives by, and nobody is reached there.
+    """
+    number = _parsed(value)
+    if number is None:
+        return False
+    return (
+        phonenumbers.number_type(number) in _COSTLY
+        or phonenumbers.region_code_for_country_code(number.country_code or 0)
+        == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
@@ -14,11 +14,12 @@ from gateway.app import Gateway
 from gateway.delivery.returns import BounceServer, Returns
 from gateway.delivery.worker import FINISH_S, Worker
 from gateway.isolated import Isolation, Workplace
-from gateway.sandbox.app import Sandbox
-from gateway.sandbox_link import sandbox_config
 from gateway.settings import local_url, with_sandbox
 from gateway.settings_types import ROLES, Role, Settings
 from gateway.web.server import build_callbacks_app, build_console_app, build_public_app, runner
+
+if TYPE_CHECKING:
+    from gateway.sandbox.app import Sandbox
 
 GRACE_S: Final = FINISH_S + 5.0
 GC_THRESHOLDS: Final = (20_000, 50, 50)
@@ -128,6 +129,10 @@ class Service:
             return None, ""
         if "worker" not in self.roles:
             return nowhere(self.settings), ""
+        # Here, because only a process that sends needs the look-alikes' code.
+        from gateway.sandbox.app import Sandbox  # noqa: PLC0415 - as above
+        from gateway.sandbox_link import sandbox_config  # noqa: PLC0415 - as above
+
         app = build_callbacks_app(lambda: self.gateway.test_callbacks)
         base = await self._serve(app, 0, host="127.0.0.1")
         draft = nowhere(self.settings)

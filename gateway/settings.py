@@ -106,6 +106,7 @@ def load(environ: Mapping[str, str], cwd: Path, *, command: str = "serve", plugi
         channels=tables.channels(plugins),
         senders=tables.senders(),
         cases=tables.cases(),
+        limits=tables.limits(),
     )
     return _with_key(draft, reader)
 

@@ -1,4 +1,4 @@
-"""The tables of `gateway.toml`: `[categories.*]`, `[channels.*]`, `[senders]`, `[cases.*]`, `[wechat.default_template]`.
+"""The tables of `gateway.toml`: `[categories.*]`, `[channels.*]`, `[senders]`, `[cases.*]`, `[limits]`, `[wechat.default_template]`.
 
 What a category may say is checked where categories are understood (`routing/policy.py`); here only that it is a table.
 """
@@ -6,16 +6,17 @@ What a category may say is checked where categories are understood (`routing/pol
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, cast
 
 import phonenumbers
 
 from gateway import settings_values as values
-from gateway.settings_types import CaseSettings, ChannelSettings, Voice, WeChatTemplate
+from gateway.settings_types import CaseSettings, ChannelSettings, LimitSettings, Voice, WeChatTemplate
 
 CHANNELS: Final = ("sms", "email", "wechat", "voice")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_EXAMPLES: Final = {"per_prefix_per_day": "+44", "per_country_per_day": "GB"}
 _SERVICE: Final = re.compile(r"MG[0-9a-zA-Z]{32}")
 
 
@@ -63,10 +64,40 @@ class Tables:
         for name, table in self._named("cases"):
             where = f"cases.{name}"
             self._only(where, table, ("owner", "due_in"))
-            due = self._number(where, table, "due_in", whole=True)
-            found[name] = CaseSettings(
-                owner=self._text(where, table, "owner"), due_in=None if due is None else int(due)
-            )
+            owner, due = self._text(where, table, "owner"), self._whole(where, table, "due_in")
+            found[name] = CaseSettings(owner=owner, due_in=due)
+        return found
+
+    def limits(self) -> LimitSettings:
+        """`[limits]`: how many texts and calls may begin in a day."""
+        table = self._tables.get("limits", {})
+        self._only("limits", table, LimitSettings.__struct_fields__)
+        prefixes = self._numbers_by("per_prefix_per_day", table, values.prefix)
+        countries = self._numbers_by(
+            "per_country_per_day", table, lambda key: key if key == "*" else values.country(key)
+        )
+        customer, address = (self._whole("limits", table, f"per_{of}_per_day") for of in ("customer", "address"))
+        return LimitSettings(
+            per_customer_per_day=customer,
+            per_address_per_day=address,
+            per_prefix_per_day=prefixes,
+            per_country_per_day=countries,
+        )
+
+    def _numbers_by(self, name: str, limits: Mapping[str, Any], parse: Callable[[str], str]) -> dict[str, int]:
+        where, table = f"limits.{name}", limits.get(name, {})
+        if not isinstance(table, dict):
+            self._problem(where, f'must be a table such as {{"{_EXAMPLES[name]}" = 500}}')
+            return {}
+        found: dict[str, int] = {}
+        for key in (given := cast("dict[str, Any]", table)):
+            try:
+                clean = parse(key)
+            except ValueError as bad:
+                self._problem(where, str(bad))
+            else:
+                number = self._whole(where, given, key)
+                found.update({} if number is None else {clean: number})
         return found
 
     def wechat_template(self) -> WeChatTemplate | None:
@@ -101,10 +132,9 @@ class Tables:
         if not isinstance(sandbox, dict):
             self._problem(f"{where}.sandbox", f"must be a table, written [{where}.sandbox]")
             sandbox = {}
-        concurrency = self._number(where, table, "concurrency", whole=True)
         return ChannelSettings(
             messages_per_second=self._number(where, table, "messages_per_second"),
-            concurrency=None if concurrency is None else int(concurrency),
+            concurrency=self._whole(where, table, "concurrency"),
             timeout=self._number(where, table, "timeout"),
             connect_timeout=self._number(where, table, "connect_timeout"),
             voices=self._voices(f"{where}.voices", table.get("voices", {})),
@@ -176,6 +206,10 @@ class Tables:
             self._problem(f"{where}.{key}", f"must be a {'whole ' if whole else ''}number above 0, not {value!r}")
             return None
         return value
+
+    def _whole(self, where: str, table: Mapping[str, Any], key: str) -> int | None:
+        value = self._number(where, table, key, whole=True)
+        return None if value is None else int(value)
 
     def _problem(self, where: str, what: str) -> None:
         self._problems.append(f"{where} in {self._file}: {what}")

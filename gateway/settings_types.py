@@ -119,6 +119,20 @@ class CaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     due_in: int | None = None
 
 
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How many texts and calls may begin in any 24 hours. None, or not named: without limit."""
+
+    per_customer_per_day: int | None = None
+    per_address_per_day: int | None = None
+    per_prefix_per_day: dict[str, int] = {}
+    """Beginning of numbers (`+44`) -> how many; each that fits a number counts."""
+    per_country_per_day: dict[str, int] = {}
+    """ISO 3166 code -> how many; `*`: how many for each country that isn't named."""
+
+    def __bool__(self) -> bool:
+        return self != LimitSettings()
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting, checked. Its `repr` names where and what, never a secret or an address."""
 
@@ -149,7 +163,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Built-in channels that don't exist -> which settings would make them."""
     sandbox: bool
     allowed_countries: tuple[str, ...] | None
-    """ISO 3166 codes; None: every country."""
+    """ISO 3166 codes, and beginnings of numbers such as +4420; None: every country."""
     team_addresses: tuple[str, ...]
     """E.164 numbers, normalised e-mail addresses, WeChat openids."""
     webhook_allow_private: bool
@@ -165,6 +179,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     senders: dict[str, dict[str, str]]
     """Category -> country (or `*`) -> sender."""
     cases: dict[str, CaseSettings]
+    limits: LimitSettings = LimitSettings()
 
     def __repr__(self) -> str:
         redis = "embedded" if self.redis_url is None else "by URL"

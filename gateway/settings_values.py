@@ -25,6 +25,7 @@ _HOST: Final = re.compile(
 _OPENID: Final = re.compile(r"[A-Za-z0-9_-]{6,64}")
 _SHORT_CODE: Final = re.compile(r"[0-9]{3,8}")
 _SENDER_NAME: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 +&_-]{1,11}")
+_PREFIX: Final = re.compile(r"\+[1-9][0-9]{0,14}")
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _YES: Final = ("true", "yes", "on", "1")
 _NO: Final = ("false", "no", "off", "0")
@@ -116,15 +117,23 @@ def words(value: str) -> tuple[str, ...]:
 
 
 def countries(value: str) -> tuple[str, ...]:
-    """ISO 3166 two-letter codes that have a telephone numbering plan."""
-    codes = words(value.upper())
-    for code in codes:
-        if code not in phonenumbers.SUPPORTED_REGIONS:
-            hint = (
-                "GB is the United Kingdom, GR is Greece" if code in ("UK", "EL") else "write two-letter ISO 3166 codes"
-            )
-            raise ValueError(f"{code!r} is no country code: {hint}, as in GR,GB")
-    return codes
+    """Countries, and beginnings of numbers: `GR,+4420`."""
+    return tuple(prefix(word) if word.startswith("+") else country(word) for word in words(value.upper()))
+
+
+def country(code: str) -> str:
+    """An ISO 3166 two-letter code that has a telephone numbering plan."""
+    if code in phonenumbers.SUPPORTED_REGIONS:
+        return code
+    hint = "GB is the United Kingdom, GR is Greece" if code in ("UK", "EL") else "write two-letter ISO 3166 codes"
+    raise ValueError(f"{code!r} is no country code: {hint}, as in GR,GB")
+
+
+def prefix(value: str) -> str:
+    """What numbers in international form begin with."""
+    if not _PREFIX.fullmatch(value):
+        raise ValueError(f"{value!r} begins no number: write + and digits, the country code first, as in +4420")
+    return value
 
 
 def phone(value: str) -> str:

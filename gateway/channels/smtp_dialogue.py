@@ -8,6 +8,7 @@ from typing import Final
 
 import aiosmtplib
 import msgspec
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from gateway.channels.smtp_faults import Stage
 from gateway.settings_types import SmtpSettings
@@ -58,8 +59,23 @@ class Progress:
         self.stage: Stage = "connect"
 
 
+def _no_line(failed: BaseException) -> bool:
+    return isinstance(failed, Lost) and failed.why != "timeout"
+
+
+# Before MAIL nothing of a mail has been said, so a line that was refused or dropped may be opened again. Not one that
+# hung, since it has used up its time, and not one that was answered: what to do then stands in the answer.
+@retry(
+    retry=retry_if_exception(_no_line),
+    wait=wait_exponential(multiplier=0.1) + wait_random(0, 0.1),
+    stop=stop_after_attempt(3),
+    reraise=True,
+)
 async def connect(relay: SmtpSettings, tls: ssl.SSLContext | None, *, hello: str, timeout: float) -> aiosmtplib.SMTP:
-    """A connection that is greeted and logged in. `timeout`: seconds per reply. Raises ReplyRefused, Lost or Unusable."""
+    """A connection that is greeted and logged in, at the third try at the latest. `timeout`: seconds per reply.
+
+    Raises ReplyRefused, Lost or Unusable.
+    """
     smtp = aiosmtplib.SMTP(
         hostname=relay.host,
         port=relay.port,

@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 import aiohttp
 import structlog
 from redis.asyncio import Redis
+from tenacity import retry, retry_if_exception, stop_after_attempt, stop_after_delay, wait_exponential, wait_random
 
 from gateway.settings_types import WeChatSettings
 
@@ -28,6 +29,7 @@ _LEAST: Final = 30
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10.0, sock_connect=CONNECT_SECONDS)
 _LOCK_MS: Final = 15_000
 _PAUSE: Final = 0.05
+_BUSY: Final = -1
 _RELEASE: Final = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
 
 log = structlog.get_logger()
@@ -39,6 +41,13 @@ class TokenRefusedError(Exception):
     def __init__(self, code: int | None) -> None:
         super().__init__(code)
         self.code = code
+
+
+def _worth_asking_again(failed: BaseException) -> bool:
+    """No connection, a connection that broke, or "system busy"; a time-out has used up its time."""
+    if isinstance(failed, TokenRefusedError):
+        return failed.code == _BUSY
+    return isinstance(failed, aiohttp.ClientConnectionError) and not isinstance(failed, TimeoutError)
 
 
 class AccessTokens:
@@ -81,13 +90,23 @@ class AccessTokens:
         return value.decode() if isinstance(value, bytes) else value
 
     async def _renew(self, refused: str | None) -> str:
-        token, seconds = await self._ask(force=False)
+        token, seconds = await self._current()
         if token == refused:
-            # WeChat still holds the refused one for the current one. Forcing is rationed: 20 a day.
+            # WeChat still holds the refused one for the current one. Forcing is rationed, 20 a day: asked for once.
             token, seconds = await self._ask(force=True)
         await self._redis.set(self._key, token, ex=max(seconds - _EARLY, _LEAST))
         log.info("wechat_token_renewed", lasts=seconds)
         return token
+
+    # Unforced, `stable_token` changes nothing: asking again is safe. The last try ends before the lock does.
+    @retry(
+        retry=retry_if_exception(_worth_asking_again),
+        wait=wait_exponential(multiplier=0.1) + wait_random(0, 0.1),
+        stop=stop_after_attempt(3) | stop_after_delay(3),
+        reraise=True,
+    )
+    async def _current(self) -> tuple[str, int]:
+        return await self._ask(force=False)
 
     async def _ask(self, *, force: bool) -> tuple[str, int]:
         body = {

@@ -17,6 +17,7 @@ from gateway.cli.common import err, fail
 from gateway.service import Service
 from gateway.settings_types import Role, Settings
 from gateway.store.embedded import EmbeddedRedis
+from gateway.store.wait import wait_for_redis
 
 log = structlog.get_logger()
 _CHILD: Final = "_GATEWAY_CHILD_OF"
@@ -35,6 +36,10 @@ async def serve(settings: Settings, roles: tuple[Role, ...], processes: int) -> 
             server = EmbeddedRedis(settings.data_dir)
             url = await server.start()
             stack.push_async_callback(server.stop)
+        else:
+            await wait_for_redis(url, stopped)
+            if stopped.is_set():
+                return
         service = Service(settings, url, roles, reuse_port=processes > 1 or _CHILD in os.environ)
         try:
             await service.start()

@@ -27,10 +27,11 @@ def check(
     import msgspec
     from rich.table import Table
 
+    from gateway.channels.registry import names
     from gateway.content.check import check_folder
 
     try:
-        report = check_folder(folder)
+        report = check_folder(folder, names())
     except OSError as unreadable:
         fail(f"{folder} can't be read: {unreadable}", "Name a directory that holds <template>/<locale>.toml.")
     if json:

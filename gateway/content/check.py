@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -50,8 +51,8 @@ class Report(msgspec.Struct, frozen=True):
         return sum(finding.severity == "fault" for finding in self.findings)
 
 
-def check_folder(folder: Path) -> Report:
-    """Check every template of a folder. Raises OSError when the folder can't be read."""
+def check_folder(folder: Path, channels: Sequence[str]) -> Report:
+    """Check every template of a folder for each of `channels`. Raises OSError when the folder can't be read."""
     found = read_folder(folder)
     findings = [Finding("fault", one.template, one.locale, one.text) for one in found.problems]
     wanted = {locale for template in found.templates.values() for locale in template.locales}
@@ -65,7 +66,7 @@ def check_folder(folder: Path) -> Report:
                 Finding("warning", template.id, None, f"There is no {SAMPLE}; SMS are counted without data.")
             )
         for locale in template.locales:
-            row, more = _check_locale(template, locale, found)
+            row, more = _check_locale(template, locale, found, channels)
             rows.append(row)
             findings += more
     return Report(tuple(rows), tuple(findings))
@@ -91,11 +92,13 @@ def _uneven(template: Template) -> list[Finding]:
     return found
 
 
-def _check_locale(template: Template, locale: str, folder: Folder) -> tuple[Checked, list[Finding]]:
+def _check_locale(
+    template: Template, locale: str, folder: Folder, channels: Sequence[str]
+) -> tuple[Checked, list[Finding]]:
     needs = tuple(sorted(_needs(template)[locale]))
     sample = folder.samples.get(template.id) or {}
     if sample or not needs:
-        return _sampled(template, locale, needs, sample)
+        return _sampled(template, locale, needs, sample, channels)
     text = template.locales[locale].sms or template.locales[locale].text
     counted = segments(_TAGS.sub("", text)) if text else None
     encoding, units = (counted.encoding, counted.units) if counted else (None, None)
@@ -103,10 +106,10 @@ def _check_locale(template: Template, locale: str, folder: Folder) -> tuple[Chec
 
 
 def _sampled(
-    template: Template, locale: str, needs: tuple[str, ...], sample: dict[str, Any]
+    template: Template, locale: str, needs: tuple[str, ...], sample: dict[str, Any], channels: Sequence[str]
 ) -> tuple[Checked, list[Finding]]:
     alone = Template(id=template.id, locales={locale: template.locales[locale]})
-    seen = preview(alone, sample, locale, default_locale=locale)
+    seen = preview(alone, sample, locale, channels=channels, default_locale=locale)
     findings = [Finding("fault", template.id, locale, f"{SAMPLE}: {at}: {text}") for at, text in seen.problems]
     for channel, one in seen.channels.items():
         if one.unfit is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +13,6 @@ from gateway.content.render import render
 from gateway.content.words import WeChatTemplate
 from gateway.text import segments
 
-CHANNELS: Final = ("sms", "email", "wechat", "voice")
 _LINKS: Final = Links(message="https://example.com/m/preview")
 
 
@@ -45,15 +45,21 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def preview(
-    template: Template, data: dict[str, Any], locale: str | None, *, default_locale: str = "en", time_zone: str = "UTC"
+    template: Template,
+    data: dict[str, Any],
+    locale: str | None,
+    *,
+    channels: Iterable[str],
+    default_locale: str = "en",
+    time_zone: str = "UTC",
 ) -> Preview:
-    """Render a template for every channel, WeChat as outside its reply window where the template has such a part."""
+    """Render a template for each of `channels`, WeChat as outside its reply window where the template has such a part."""
     body = Body(template=template, data=data)
     wrong = problems(body)
     if wrong:
         return Preview(problems=tuple(wrong))
     return Preview(
-        channels={channel: _channel(body, channel, locale, default_locale, time_zone) for channel in CHANNELS}
+        channels={channel: _channel(body, channel, locale, default_locale, time_zone) for channel in channels}
     )
 
 

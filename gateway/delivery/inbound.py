@@ -20,10 +20,11 @@ from gateway.numbers import country_of
 from gateway.preferences.consent import ANY, LIFTED, closed_by, said_at
 from gateway.preferences.keywords import understand
 from gateway.prompts import Answer, Prompt, opt_out_key, read_answer, read_key
+from gateway.store.changes import Outcome, Taken
 from gateway.store.clock import Clock
 from gateway.store.customers import Customers
 from gateway.store.keys import Partition, digest, of_customer
-from gateway.store.scripts import Outcome, Scripts, Taken
+from gateway.store.scripts import Scripts
 
 DAY_MS: Final = 86_400_000
 REPEATS_KNOWN_MS: Final = 3 * DAY_MS

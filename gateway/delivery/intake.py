@@ -39,7 +39,7 @@ from gateway.store.addresses import needs_proof
 from gateway.store.clock import Clock
 from gateway.store.customers import Customers
 from gateway.store.ids import new_id
-from gateway.store.messages import Before
+from gateway.store.messages import BURIED, Before
 from gateway.store.templates import Templates
 
 AT_ONCE: Final = 64
@@ -167,8 +167,13 @@ class Intake:
         case = await self._desk.reopen(message_id)
         if case is None:
             return None
-        stored = msgspec.structs.replace(case.message, attempts=list(case.message.attempts))
-        return stored, () if case.message.done else self._desk.decide(case).route
+        held = case.message.held
+        if case.message.done or (held is not None and held.code == BURIED):
+            return case.message, ()
+        following = self._desk.decide(case)
+        # What keeps it may have come up since it last decided.
+        seen = {"held": following.held, "status": "held"} if following.held is not None else {}
+        return msgspec.structs.replace(case.message, **seen), following.route
 
     async def again(self, mode: Mode, message_id: str, reach: Mapping[str, Any] | None, origin: Origin) -> Message:
         """A new message with the content of an old one.

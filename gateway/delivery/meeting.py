@@ -6,20 +6,20 @@ heard that id ourselves. Each side looks and leaves its own word in one step, so
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Final
 
 import msgspec
 
 from gateway.message import Receipt
 from gateway.store.keys import early_news, provider_id
-from gateway.store.scripts import ONE_WRITE, Scripts
+from gateway.store.lua_source import ALLOW_OOM
+from gateway.store.scripts import Scripts
 
 ORPHANS_LIVE_S: Final = 600
 KNOWN_LIVE_S: Final = 3 * 86400
 
 _INTRODUCE: Final = (
-    ONE_WRITE
+    ALLOW_OOM
     + """-- KEYS: 1 whose the id is 2 early news   ARGV: 1 our note 2 lifetime s 3 '1': only if nobody else has the id
 local known = redis.call('GET', KEYS[1])
 if ARGV[3] == '1' and known and known ~= ARGV[1] then return false end
@@ -28,7 +28,7 @@ return redis.call('LRANGE', KEYS[2], 0, -1)
 """
 )
 _WHOSE: Final = (
-    ONE_WRITE
+    ALLOW_OOM
     + """-- KEYS: 1 whose the id is 2 early news   ARGV: 1 the news 2 lifetime s
 local known = redis.call('GET', KEYS[1])
 if known then return known end
@@ -54,10 +54,7 @@ class Meeting:
 
     def __init__(self, scripts: Scripts) -> None:
         self._pipe = scripts.urgent
-        self._shas: dict[str, str] = {}
-        for source in (_INTRODUCE, _WHOSE):
-            self._shas[source] = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-            self._pipe.remember(self._shas[source], source)
+        self._shas = {source: self._pipe.remember(source) for source in (_INTRODUCE, _WHOSE)}
 
     async def introduce(self, channel: str, number: str, message: str, attempt: str) -> list[Receipt | None]:
         """Say whose id this is; news that came before is returned."""

@@ -74,6 +74,17 @@ class Metrics:
             "gateway_refused_requests", "Requests refused for want of room.", ["lane", "why"], registry=registry
         )
 
+        self._limited = Counter(
+            "gateway_limited_attempts",
+            "Texts and calls that a limit of the settings kept from beginning.",
+            ["limit", "of"],
+            registry=registry,
+        )
+
+    def limited(self, limit: str, of: str) -> None:
+        """A limit bit: which, and the prefix or the country it is for."""
+        self._limited.labels(limit, of).inc()
+
     def memory(self, share: float) -> None:
         """How full the store's memory is, 0 to 1."""
         self._memory.set(share)

@@ -30,7 +30,7 @@ from gateway.store.scripts import Scripts
 
 SEAT_KEPT_MS: Final = 10_000
 """How long a seat is kept for a call that is being decided on: as long as the lease of a decision."""
-LONGEST_WAIT_MS: Final = 3_600_000
+LONGEST_WAIT_MS: Final = 300_000
 """The longest a provider may tell all messages of a channel to wait; a moment further ahead than that is no such moment."""
 PROBE_MARGIN_MS: Final = 1_000
 COUNT_EVERY_MS: Final = 100

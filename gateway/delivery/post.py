@@ -127,6 +127,7 @@ class Post:
         waits: dict[Lane, int] = {"critical": self.wait_ms()} if self.critical_waiting else {}
         if now < self.throttled_until:
             waits = {lane: self.throttled_until - now + waits.get(lane, 0) for lane in LANES}
+            return ChannelState(traits=traits, paced_until=self.throttled_until, waits=waits)
         return ChannelState(traits=traits, waits=waits)
 
     def wait_ms(self) -> int:

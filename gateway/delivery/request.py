@@ -103,6 +103,7 @@ def renewed(old: Message, message_id: str, reach: Reach, at: int, n: int) -> Mes
         held_ms=0,
         turns={},
         unfit={},
+        limited={},
         skipped=(),
         attempts=[],
         answer=None,

@@ -15,6 +15,7 @@ from gateway.channels.base import Absent, Accepted, Outbound, Refused, Rendered,
 from gateway.content.render import Unfit
 from gateway.delivery.desk import TRIES, Case, Desk
 from gateway.delivery.gate import Gate
+from gateway.delivery.limits import Limits
 from gateway.delivery.meeting import Meeting
 from gateway.delivery.pacing import Switchboard
 from gateway.delivery.post import Permit, Post
@@ -46,6 +47,7 @@ class Sender:
         callback_base: Callable[[Mode], str],
         opened: Callable[[Post], None],
         gate: Gate,
+        limits: Limits,
     ) -> None:
         self._desk = desk
         self._words = words
@@ -55,6 +57,7 @@ class Sender:
         self._callback_base = callback_base
         self._opened = opened
         self._gate = gate
+        self._limits = limits
 
     async def turn(self, case: Case, permit: Permit) -> bool:
         """It is the message's turn on a channel: begin and send, if that is still right. False: nothing was begun."""
@@ -73,10 +76,13 @@ class Sender:
                 current.message.unfit[turn.channel] = words.code
                 continue
             attempt = self._attempt(current.message, turn, post)
+            if await self._limits.bar(current.message, attempt):
+                continue
             outcome = await self._begin(current, attempt)
             if outcome == "ok":
                 await self._send(current, attempt, words, following.deadline, permit)
                 return True
+            await self._limits.hand_back(current.message, attempt)
             if outcome == "gone":
                 return True
             current = await self._desk.reopen(case.message.id)
@@ -139,18 +145,22 @@ class Sender:
         """
         while self._clock.now() < attempt.lease_until:
             try:
-                await self._desk.settle(case, _withdrawn(attempt))
+                await self._withdraw(case, attempt)
             except (StoreUnavailable, RedisError) as away:
                 log.warning("redis_unavailable", message=case.message.id, error=str(away))
                 await asyncio.sleep(TAKE_BACK_S)
             else:
                 return
 
+    async def _withdraw(self, case: Case, attempt: Attempt) -> None:
+        await self._desk.settle(case, _withdrawn(attempt))
+        await self._limits.hand_back(case.message, attempt)
+
     async def _send(self, case: Case, attempt: Attempt, words: Rendered, deadline: int, permit: Permit) -> None:
         board, post, channel = self._boards[case.message.mode], permit.post, permit.post.channel
         late = self._clock.now() + channel.traits.timeout * 1000 > attempt.lease_until
         if late or not await board.starts(permit, case.message.id, attempt.id):
-            await self._desk.settle(case, _withdrawn(attempt))
+            await self._withdraw(case, attempt)
             return
         out = self._outbound(case, attempt, words, deadline)
         begun = time.monotonic()

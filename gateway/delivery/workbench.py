@@ -16,10 +16,11 @@ from gateway.delivery.inbound import Inbox
 from gateway.delivery.post import Permit
 from gateway.delivery.sending import Sender
 from gateway.message import SCHEMA, Lane
+from gateway.store.changes import Taken
 from gateway.store.keys import partition
 from gateway.store.messages import Loaded, decode_taken, schema_of
 from gateway.store.pipe import StoreUnavailable
-from gateway.store.scripts import Scripts, Taken
+from gateway.store.scripts import Scripts
 
 FAILURES_BEFORE_MORGUE: Final = 3
 REST_MS: Final = 10_000

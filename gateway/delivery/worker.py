@@ -22,9 +22,10 @@ from gateway.delivery.pacing import Switchboard
 from gateway.delivery.post import Permit, Post
 from gateway.delivery.workbench import Workbench, lane_of
 from gateway.message import Lane
+from gateway.store.changes import Taken
 from gateway.store.clock import MOST_SKEW_MS, Clock
 from gateway.store.keys import PARTITIONS
-from gateway.store.scripts import Scripts, Taken
+from gateway.store.scripts import Scripts
 
 LEASE_MS: Final = 750
 """How long a member that was taken is left alone. Deciding takes milliseconds, and every write compares versions."""

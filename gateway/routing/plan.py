@@ -17,6 +17,7 @@ from gateway.routing.fallback import (
     steps_of,
 )
 from gateway.routing.holds import hold_for
+from gateway.routing.limits import Limits
 from gateway.routing.lines import Lines
 from gateway.routing.route import Candidate
 from gateway.routing.verdicts import suppressed, unreached
@@ -33,13 +34,15 @@ class Plan:
         self.message = view.message
         self.usable = usable
         tried = {(a.channel, a.address) for a in view.message.attempts}
-        self.skipped = tuple(s for s in skipped if (s.channel, s.address) not in tried)
+        self.limits = Limits(view.message, usable, now)
+        passed = (*skipped, *self.limits.skipped())
+        self.skipped = tuple(s for s in passed if (s.channel, s.address) not in tried)
         self.due_by = deadline
         self.deadline = deadline
         self.now = now
         self.steps = steps_of(view.message)
         self.round = max((s.round for s in self.steps), default=1)
-        self.wakes: list[int] = []
+        self.wakes: list[int] = self.limits.wakes()
         self.turns: list[Turn] = []
         self.held: Held | None = None
         self.coming: list[Candidate] = []
@@ -104,7 +107,9 @@ class Plan:
         return state
 
     def _again(self, step: Step) -> Candidate | None:
-        return next((c for c in self.usable if c.key == step.key), None)
+        candidate = next((c for c in self.usable if c.key == step.key), None)
+        hold = self.limits.hold(candidate) if candidate is not None else None
+        return None if hold is not None and hold.until >= self.due_by else candidate
 
     def _in_turn(self) -> None:
         left = self._left(self.round)
@@ -148,7 +153,8 @@ class Plan:
             self.wakes.append(at)
             return True
         state = self.lines.state(candidate)
-        if state.shut is not None and passable and self.view.category.channel_down == "next_now":
+        shut = state.shut is not None and self.view.category.channel_down == "next_now"
+        if passable and (shut or self.limits.hold(candidate) is not None):
             return False
         if not self._is_held(candidate):
             self._stand(candidate, step.round)
@@ -175,6 +181,10 @@ class Plan:
         self.coming = left
 
     def _left(self, number: int) -> list[Candidate]:
+        """What may still begin in a round; what a limit bars is passed over."""
+        return self.limits.open(self._unused(number))
+
+    def _unused(self, number: int) -> list[Candidate]:
         used = {s.key for s in self.steps if s.round == number}
         spoilt = {s.key for s in self.steps if s.attempts[-1].fault in PERMANENT and s.attempts[-1].status == "failed"}
         return [c for c in self.usable if c.key not in used and (number == 1 or c.key not in spoilt)]
@@ -249,12 +259,15 @@ class Plan:
             self.wakes.append(self.lines.looks_again(candidate))
             text = f"The channel {channel} is {'paused' if state.shut == 'paused' else 'down'}."
             self.held = self.held or self._hold(state.shut, state.until, text)
+        elif state.paced_until > self.now:
+            text = f"The provider of {channel} asked us to slow down."
+            self.held = self.held or self._hold("paced", state.paced_until, text)
 
     # Holds and ends
 
     def _is_held(self, candidate: Candidate) -> bool:
         """Hold the message if nothing may be sent to this address now; True if it is held."""
-        found = hold_for(self.view, candidate, self.deadline, self.now)
+        found = self.limits.hold(candidate) or hold_for(self.view, candidate, self.deadline, self.now)
         if found is None:
             return False
         self.held = self._hold(found.code, found.until, found.text)
@@ -276,13 +289,21 @@ class Plan:
             return Verdict(state="suppressed", at=self.now, code="cap", text=self.held.text)
         if self.turns or self.held is not None or self.coming:
             return None
-        if not self.message.attempts:
-            return suppressed(self.skipped, self.now)
         if any(open_attempt(self.message, a) for a in self.message.attempts):
             return None
-        last = self.steps[-1]
+        last = self.steps[-1] if self.steps else None
         states = (self._state(s, last_chance=s is last and s.attempts[-1].status == "failed") for s in self.steps)
-        return None if any(state.kind != "over" for state in states) else unreached(self.message, self.now)
+        if any(state.kind != "over" for state in states) or self._waits_for_room():
+            return None
+        return unreached(self.message, self.now) if self.steps else suppressed(self.skipped, self.now)
+
+    def _waits_for_room(self) -> bool:
+        """Hold the message for the addresses that a limit bars, where it lifts in time."""
+        if self.steps and self.message.reach.step is None and self.message.reach.mode == "in_turn":
+            return False
+        further = self._unused(self.round + 1) if self.round < self.message.reach.rounds else []
+        self.coming = self.limits.waits([*self._unused(self.round), *further], self.due_by)
+        return bool(self.coming) and self._is_held(self.coming[0])
 
     def _wait_for_news(self) -> None:
         for step in self.steps:

@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.customer import Address, Customer, QuietHours
 from gateway.message import Message, Skipped, Why
-from gateway.numbers import country_of
+from gateway.numbers import country_of, is_costly, is_phone_channel
 from gateway.preferences.consent import permission
 from gateway.preferences.ranking import rank
 from gateway.routing.policy import Category
@@ -29,6 +29,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     quiet_hours: QuietHours | None
     time_zone: str
     countries: frozenset[str] | None = None
+    prefixes: tuple[str, ...] = ()
+    """Numbers that begin so are allowed, whatever their country and kind."""
     team: frozenset[str] = frozenset()
 
 
@@ -73,10 +75,9 @@ def _refusal(
         return Why(unfit, UNFIT_TEXT[unfit].format(channel=address.channel))
     if message.mode == "team" and address.value not in rules.team:
         return Why("not_in_team", "A team key reaches only the addresses listed in TEAM_ADDRESSES.")
-    if rules.countries is not None:
-        country = country_of(address.channel, address.value)
-        if country is not None and country not in rules.countries:
-            return Why("country", f"Sending to {country} is not allowed by ALLOWED_COUNTRIES.")
+    barred = _barred(address, rules)
+    if barred is not None:
+        return Why("country", barred)
     health = customer.health_of(address, now)
     if health is not None and health.state == "suppressed":
         return Why("suppressed_address", f"This address is no longer used: {health.reason}.")
@@ -84,3 +85,15 @@ def _refusal(
         customer.consents, address.channel, message.category, customer.keys.get(address.value), category.consent
     )
     return None if allowed.allowed else Why(allowed.code, allowed.text)
+
+
+def _barred(address: Address, rules: Rules) -> str | None:
+    """Why the settings keep a telephone number from being used; None: they don't."""
+    if not is_phone_channel(address.channel) or address.value.startswith(rules.prefixes):
+        return None
+    country = country_of(address.channel, address.value)
+    if rules.countries is not None and country is not None and country not in rules.countries:
+        return f"Sending to {country} is not allowed by ALLOWED_COUNTRIES."
+    if is_costly(address.value):
+        return "A premium-rate, shared-cost or satellite number: its prefix would have to stand in ALLOWED_COUNTRIES."
+    return None

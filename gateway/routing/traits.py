@@ -32,10 +32,12 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
 class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
     """A channel as it stands now.
 
-    `shut`: why nothing goes out (None: open); `until`: when to look again (ms). `waits`: expected wait in line by lane, ms.
+    `shut`: why nothing goes out (None: open); `until`: when to look again (ms). `paced_until`: nothing goes out before
+    (ms), because the provider asked us to wait. `waits`: expected wait in line by lane, ms.
     """
 
     traits: Traits
     shut: Literal["channel_down", "paused"] | None = None
     until: int = 0
+    paced_until: int = 0
     waits: Mapping[Lane, int] = {}

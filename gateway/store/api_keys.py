@@ -7,7 +7,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Sequence
-from typing import Any, Final, Literal, cast, get_args
+from typing import Final, Literal, cast, get_args
 
 import msgspec
 
@@ -25,13 +25,6 @@ _KEY: Final = re.compile(r"gw_(live|team|test)_([a-z0-9]{6,40})_([A-Za-z0-9_-]{2
 _CACHE_MOST: Final = 10_000
 _TOMBSTONE_MS: Final = 2 * 86_400_000
 """A revoked key is remembered for longer than an Idempotency-Key, so that a repeated request can't bring it back."""
-# Replaces a record only while it is unchanged, so that a revoked key does not come back.
-_SWAP: Final = """#!lua flags=allow-oom
-if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-return 1
-"""
-_SWAP_SHA: Final = hashlib.sha1(_SWAP.encode(), usedforsecurity=False).hexdigest()
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -63,7 +56,6 @@ class ApiKeys:
         self._clock = clock
         self._peppers = (pepper,) if old_pepper is None else (pepper, old_pepper)
         self._cache: dict[str, tuple[bytes | None, int]] = {}
-        scripts.urgent.remember(_SWAP_SHA, _SWAP)
 
     async def create(
         self,
@@ -94,7 +86,8 @@ class ApiKeys:
             # A float as it will be read again: a record is replaced only if its bytes are unchanged.
             rate=None if rate is None else float(rate),
         )
-        if not await self._write("HSETNX", keys.API_KEYS, made.id, msgspec.msgpack.encode(made)):
+        record = msgspec.msgpack.encode(made)
+        if not await self._scripts.urgent.send("HSETNX", keys.API_KEYS, made.id, record, durable=True):
             made = await self._read(made.id) or made
         self._cache.pop(made.id, None)
         return made, text
@@ -147,8 +140,10 @@ class ApiKeys:
         return None if stored is None else _decoder.decode(stored)
 
     async def _swap(self, old: ApiKey, new: ApiKey) -> bool:
+        """Replace a record only while it is unchanged, so that a revoked key does not come back."""
         records = msgspec.msgpack.encode(old), msgspec.msgpack.encode(new)
-        return await self._write("EVALSHA", _SWAP_SHA, 1, keys.API_KEYS, old.id, *records) == 1
+        done, _held = await self._scripts.swap(keys.API_KEYS, old.id, *records, durable=True)
+        return done
 
     async def _stored(self, key_id: str) -> bytes | None:
         now = self._clock.now()
@@ -166,9 +161,6 @@ class ApiKeys:
         renewed = msgspec.structs.replace(key, digest=_digest(self._peppers[0], key.id, secret))
         await self._swap(key, renewed)
         self._cache.pop(key.id, None)
-
-    async def _write(self, *command: Any) -> Any:
-        return await self._scripts.urgent.send(*command, durable=True)
 
 
 def _digest(pepper: bytes, key_id: str, secret: str) -> bytes:

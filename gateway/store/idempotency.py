@@ -88,11 +88,7 @@ class Idempotency:
         self._scripts = scripts
         self._clock = clock
         self._seeds = seeds
-        self._shas: dict[str, str] = {}
-        for source in (_CLAIM, _FINISH, _FORGET):
-            sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-            scripts.urgent.remember(sha, source)
-            self._shas[source] = sha
+        self._shas = {source: scripts.urgent.remember(source) for source in (_CLAIM, _FINISH, _FORGET)}
 
     def unkeyed(self) -> Fresh:
         """A seed for a request without a key: nothing is kept."""

@@ -29,7 +29,12 @@ def slot_of(key: str) -> int:
     """The cluster slot of a key: CRC16 (XMODEM) of its hash tag modulo 16384, Redis Cluster specification."""
     _, opened, rest = key.partition("{")
     tag, closed, _ = rest.partition("}")
-    return binascii.crc_hqx((tag if opened and closed and tag else key).encode(), 0) % 16384
+    return slot_of_tag(tag if opened and closed and tag else key)
+
+
+def slot_of_tag(tag: str) -> int:
+    """The cluster slot of every key that carries this hash tag."""
+    return binascii.crc_hqx(tag.encode(), 0) % 16384
 
 
 @functools.cache
@@ -40,9 +45,9 @@ def tags(partitions: int = PARTITIONS) -> tuple[str, ...]:
     candidate = 0
     while len(found) < partitions:
         tag = f"p{candidate}"
-        slot = slot_of(tag)
-        if slot in wanted:
-            found.setdefault(wanted[slot], tag)
+        number = wanted.get(slot_of_tag(tag))
+        if number is not None:
+            found.setdefault(number, tag)
         candidate += 1
     return tuple(found[n] for n in range(partitions))
 
@@ -105,6 +110,10 @@ class Partition:
         """Messages that count against a frequency cap (zset by time)."""
         return f"{self.prefix}cap:{mode}:{digest(customer)}:{category}"
 
+    def uses(self, scope: str, customer: str) -> str:
+        """Texts and calls to a customer that count against a limit (zset by time)."""
+        return f"{self.prefix}uses:{scope}:{digest(customer)}"
+
     def thread(self, mode: str, customer: str, thread: str) -> str:
         """Live messages of a thread, by order (zset)."""
         return f"{self.prefix}thread:{mode}:{digest(customer + chr(0) + thread)}"
@@ -155,6 +164,16 @@ def address_owners(address_key: str) -> str:
 def address_facts(address_key: str) -> str:
     """What is known of an address whoever owns it: withdrawals and health (hash)."""
     return f"{{a:{address_key}}}:facts"
+
+
+def address_uses(scope: str, address_key: str) -> str:
+    """Texts and calls to an address that count against a limit (zset by time)."""
+    return f"{{a:{address_key}}}:uses:{scope}"
+
+
+def uses(scope: str, of: str) -> str:
+    """Texts and calls to a country, or to numbers that begin alike, that count against a limit (zset by time)."""
+    return f"{{uses:{scope}:{of}}}"
 
 
 def provider_id(channel: str, number: str) -> str:

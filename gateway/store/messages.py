@@ -15,14 +15,17 @@ from redis.asyncio import Redis
 from gateway.message import Held, Message, Mode
 from gateway.routing.policy import Category
 from gateway.routing.view import Next, deadline_of
+from gateway.store.changes import Change, Outcome, Taken
 from gateway.store.clock import Clock
 from gateway.store.ids import place_of
 from gateway.store.keys import Partition, line_name, of_customer
 from gateway.store.pipe import scored
 from gateway.store.roll import Roll
-from gateway.store.scripts import Change, Outcome, Scripts, Taken
+from gateway.store.scripts import Scripts
 
 DAY_MS: Final = 86_400_000
+BURIED: Final = "morgue"
+"""Why a message is held that could not be worked on."""
 LATE_ANSWERS_MS: Final = 30 * DAY_MS
 """How long after closing a question still knows its answers, which are late then."""
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -247,7 +250,7 @@ def decode(state: bytes, superseded_by: str, cancelled_at: str) -> Message:
 def in_the_morgue(message: Message, now: int) -> Held:
     """What people see of a message that could not be worked on."""
     text = "It could not be worked on, and waits in the morgue for an operator: `gateway morgue list` says why."
-    return Held(until=deadline_of(message, now), code="morgue", text=text, since=now)
+    return Held(until=deadline_of(message, now), code=BURIED, text=text, since=now)
 
 
 def schema_of(taken: Taken) -> int:

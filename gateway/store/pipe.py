@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from redis.asyncio import Redis
 from redis.exceptions import AskError, MovedError
 
+from gateway.store.lua_source import sha_of
 from gateway.store.nodes import Address, Nodes
 from gateway.store.stream import (
     ANSWER_SECONDS,
@@ -41,9 +42,11 @@ class Pipe:
         """Whether what is durable waits for replicas."""
         return self._replication is not None
 
-    def remember(self, sha: str, source: str) -> None:
-        """Keep a script's source, to send it when the server has forgotten it."""
+    def remember(self, source: str) -> str:
+        """Keep a script's source, to send it when the server has forgotten it; what EVALSHA calls it."""
+        sha = sha_of(source)
         self._sources[sha] = source
+        return sha
 
     async def send(self, *command: Any, size: int = 200, durable: bool = False) -> Any:
         """The answer to one command. Raises StoreUnavailable when Redis is away, RedisError when it refuses, TypeError.

@@ -5,100 +5,17 @@ Python decides, Lua compares a version and swaps; state, index, event and counte
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
-from typing import Any, Final, Literal
+from typing import Any
 
-import msgspec
 from redis.asyncio import Redis
 
 from gateway.message import LANES, Lane
+from gateway.store.changes import Change, Haul, Outcome, Taken
 from gateway.store.keys import Partition, partition
+from gateway.store.lua_source import NAMES, load
 from gateway.store.pipe import Pipe, Replication
-
-NAMES: Final = (
-    "accept",
-    "take",
-    "begin",
-    "commit",
-    "flag",
-    "note",
-    "settle",
-    "tokens",
-    "seats",
-    "swap",
-    "customer",
-    "erase",
-    "rouse",
-    "failed",
-    "bury",
-    "exhume",
-)
-ONE_WRITE: Final = "#!lua flags=allow-oom\n"
-"""Everything but what lets new things in must go on when memory is full, or nothing could ever end."""
-
-Places = Mapping[str, int | None]
-"""Where a message stands: line key to score, or None to leave that line."""
-
-
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that changes together with a message's state. Times in ms.
-
-    `order`: its place in its thread, None where it takes none; `joins`: it isn't due yet, so it takes nobody's place.
-    """
-
-    state: bytes
-    lane: Lane
-    wake: int | None
-    places: Places
-    event: str = ""
-    counters: Sequence[str] = ()
-    index: Sequence[str] = ()
-    thread: str | None = None
-    order: int | None = None
-    joins: bool = False
-    done: bool = False
-    keep_record: int = 0
-    keep_body: int = 0
-
-
-class Taken(msgspec.Struct, frozen=True):
-    """An agenda member handed out: its record's version and state, and the flags others set on it.
-
-    `abandoned`: how many others have taken it since its last result and neither came to one nor handed it back.
-    """
-
-    member: str
-    version: int
-    state: bytes
-    superseded_by: str
-    cancelled_at: str
-    abandoned: int
-    channel: str | None
-
-
-class Haul(msgspec.Struct, frozen=True):
-    """What one take brought: the server's time (ms), when something falls due next, the items.
-
-    `gone`: how many entries were dropped because their record is gone.
-    """
-
-    now: int
-    next_due: int | None
-    items: tuple[Taken, ...]
-    gone: int = 0
-
-
-Outcome = Literal["ok", "exists", "conflict", "customer", "cap", "gone", "done", "seen"]
-
-
-def _load(name: str) -> tuple[str, str]:
-    folder = files("gateway.store") / "lua"
-    body = (folder / "lib.lua").read_text() + "\n" + (folder / f"{name}.lua").read_text()
-    source = ("#!lua\n" if name in ("accept", "note") else ONE_WRITE) + body
-    return source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
 class Scripts:
@@ -115,10 +32,9 @@ class Scripts:
         """Who takes, as others see it on a record: this process, this time."""
         self._shas: dict[str, str] = {}
         for name in NAMES:
-            source, sha = _load(name)
-            self._shas[name] = sha
-            self.pipe.remember(sha, source)
-            self.urgent.remember(sha, source)
+            source = load(name)
+            self._shas[name] = self.pipe.remember(source)
+            self.urgent.remember(source)
 
     async def _run(
         self, name: str, keys: Sequence[str], args: Sequence[Any], *, urgent: bool = False, durable: bool = False
@@ -298,9 +214,18 @@ class Scripts:
         granted, plain = await self._run("seats", [key], args, urgent=True)
         return int(granted), int(plain)
 
-    async def swap(self, key: str, field: str, old: bytes, new: bytes) -> tuple[bool, bytes]:
+    async def use(self, key: str, limit: int, window: int, who: str) -> int | None:
+        """Count one use of what may be used `limit` times in any `window` ms; else when (ms) there is room, and no count."""
+        room = int((await self._run("use", [key], [limit, window, who], urgent=True))[0])
+        return room or None
+
+    async def unuse(self, key: str, who: str) -> None:
+        """Take a use back that came to nothing."""
+        await self.urgent.send("ZREM", key, who)
+
+    async def swap(self, key: str, field: str, old: bytes, new: bytes, *, durable: bool = False) -> tuple[bool, bytes]:
         """Put a value into a field of a hash if it holds `old` (b"": nothing); whether it did, and what it holds now."""
-        done, held = await self._run("swap", [key], [field, old, new], urgent=True)
+        done, held = await self._run("swap", [key], [field, old, new], urgent=True, durable=durable)
         return bool(done), held
 
     async def put_customer(

@@ -5,7 +5,6 @@ Each step looks at a bounded number of entries, so none holds the server for mor
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncGenerator
 from typing import Any, Final, Literal
 
@@ -15,7 +14,8 @@ from gateway.message import LANES, Mode
 from gateway.store.customer_records import ONE_OFF
 from gateway.store.ids import earliest
 from gateway.store.keys import KEEPER, Partition
-from gateway.store.scripts import ONE_WRITE, Scripts
+from gateway.store.lua_source import ALLOW_OOM
+from gateway.store.scripts import Scripts
 
 STEP: Final = 100
 """Entries looked at in one step: at worst about 3 ms of the server's time, on a busy machine."""
@@ -81,11 +81,7 @@ class Upkeep:
     def __init__(self, client: Redis, scripts: Scripts) -> None:
         self._client: Any = client  # redis-py's own types are partly unknown
         self._pipe = scripts.pipe
-        self._shas: dict[str, str] = {}
-        for body in (_CLAIM, _MEND, _PRUNE, _TRIM):
-            source = ONE_WRITE + body
-            self._shas[body] = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-            self._pipe.remember(self._shas[body], source)
+        self._shas = {body: self._pipe.remember(ALLOW_OOM + body) for body in (_CLAIM, _MEND, _PRUNE, _TRIM)}
 
     async def claim(self, who: str, lasts: int) -> bool:
         """Take or renew the right to keep house, for `lasts` ms; False while somebody else has it."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from gateway.channels.base import Rendered
-from gateway.channels.registry import names
 from gateway.customer import ConsentEntry, Customer
 from gateway.delivery.desk import Desk
 from gateway.delivery.inbound import Inbox
 from gateway.delivery.pacing import Switchboard
+from gateway.delivery.people_fields import wire_time
 from gateway.delivery.post import Post
 from gateway.delivery.words import Words, unpack
 from gateway.message import LANES, Message
@@ -85,9 +85,11 @@ class PublicPages:
 class Board:
     """The channels as operators see them."""
 
-    def __init__(self, board: Switchboard, settings: Settings, scripts: Scripts, clock: Clock) -> None:
+    def __init__(
+        self, board: Switchboard, settings: Settings, known: Iterable[str], scripts: Scripts, clock: Clock
+    ) -> None:
         self._board = board
-        self._missing = {name: f"set [channels.{name}]" for name in names()} | settings.missing
+        self._missing = {name: f"set [channels.{name}]" for name in known} | settings.missing
         self._scripts = scripts
         self._clock = clock
 
@@ -133,10 +135,10 @@ class Board:
 
 def _slow(post: Post, now: int) -> str | None:
     if now < post.throttled_until:
-        return f"The provider asked us to wait until {post.throttled_until} ms."
+        return f"The provider asked us to wait until {wire_time(post.throttled_until)}."
     window = post.window
     return f"Slowed down by the provider: {window.size} of {window.limit} at a time." if window.narrowed else None
 
 
 def _down(post: Post) -> str:
-    return f"The provider keeps failing; the next probe goes out at {post.breaker.facts.open_until} ms."
+    return f"The provider keeps failing; the next probe goes out at {wire_time(post.breaker.facts.open_until)}."

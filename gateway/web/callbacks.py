@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import structlog
@@ -12,8 +12,8 @@ from gateway.channels.base import Callback, Forged, Malformed, Reply
 from gateway.web.json_body import read_body
 from gateway.web.problems import Problem
 
-LIMITS: Final[Mapping[str, int]] = {"wechat": 64 * 1024}
 LIMIT: Final = 256 * 1024
+"""Bytes of a callback; a channel may refuse less."""
 SECONDS: Final = 10.0
 _log = structlog.get_logger()
 
@@ -46,7 +46,7 @@ class Door:
         reader, channel = self._reader(), request.match_info["channel"]
         if not reader.knows(channel):
             raise Problem("not-found", "There is no such channel here.")
-        body = await read_body(request, LIMITS.get(channel, LIMIT), SECONDS)
+        body = await read_body(request, LIMIT, SECONDS)
         call = Callback(
             method=request.method,
             path=request.match_info.get("tail", ""),

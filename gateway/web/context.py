@@ -93,6 +93,7 @@ class Gateway(Protocol):
     """The whole gateway, as far as HTTP is concerned."""
 
     settings: Settings
+    known_channels: Sequence[str]
     clock: Clock
     scripts: Scripts
     links: Links

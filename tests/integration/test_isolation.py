@@ -24,6 +24,7 @@ from gateway.store.scripts import Scripts
 from tests.data import deadly_channel
 from tests.support.commands import Served, end, environment, ports, start
 from tests.support.core import until, where
+from tests.support.plugins import forgotten, install
 from tests.support.running import ask
 
 DEADLY, HARMLESS = "070-13", "070-1"
@@ -33,13 +34,10 @@ SECRET = secrets.token_hex(32)
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Path]:
     """What `pip install example-deadly` leaves behind."""
-    installed = tmp_path / "site" / "example_deadly-1.0.dist-info"
-    installed.mkdir(parents=True)
-    (tmp_path / "site" / "example_deadly.py").write_bytes(Path(str(deadly_channel.__file__)).read_bytes())
-    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: example-deadly\nVersion: 1.0\n")
-    (installed / "entry_points.txt").write_text("[gateway.channels]\ndeadly = example_deadly:Deadly\n")
-    yield tmp_path / "site"
-    sys.modules.pop("example_deadly", None)
+    source = Path(str(deadly_channel.__file__)).read_bytes()
+    install(tmp_path / "site", "example_deadly", source, "deadly = example_deadly:Deadly")
+    with forgotten("example_deadly"):
+        yield tmp_path / "site"
 
 
 def wanted(folder: Path, *, hangs: bool = False) -> Path:

@@ -1,7 +1,8 @@
 """What a channel repeats by itself: only what the provider has certainly not taken. All else is decided by the record.
 
-Every repeat there is has its test here: a refused WeChat token, WeChat's "invalid template", a mail connection that died
-before the text. Each also shows that the repeat stops where the request may have been taken.
+Every repeat there is has its test here: a refused WeChat token, WeChat's "invalid template", the question for a token, a
+mail connection that wasn't made or died before the text. Each also shows that the repeat stops where the request may
+have been taken.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from gateway.channels.base import Accepted, Refused, Unknown
 from gateway.channels.sms import Sms
 from gateway.channels.voice import Voice
 from gateway.channels.wechat import WeChatChannel
+from gateway.settings_types import Secret
 from tests.support import email_bench
 from tests.support import twilio_carrier as twilio
 from tests.support import wechat_carrier as wechat_side
@@ -102,10 +104,59 @@ async def test_wechats_own_repeats_follow_a_refusal_alone(chat: WeChatBench, fir
     assert chat.wechat.sent[0] == chat.wechat.sent[1]
 
 
+BUSY = {"errcode": -1, "errmsg": "system busy"}
+
+
+async def test_the_question_for_a_token_is_asked_again(chat: WeChatBench) -> None:
+    """Unforced it changes nothing at WeChat's."""
+    chat.wechat.token_script.extend([BUSY, BUSY])
+    assert isinstance(await chat.channel.send(wechat_side.outbound()), Accepted)
+    assert [asked["force_refresh"] for asked in chat.wechat.token_asks] == [False, False, False]
+    assert len(chat.wechat.sent) == 1
+
+
+@pytest.mark.parametrize("told", [[BUSY] * 4, [{"errcode": 40125, "errmsg": "invalid appsecret"}]], ids=str)
+async def test_the_question_for_a_token_has_an_end(chat: WeChatBench, told: list[Any]) -> None:
+    chat.wechat.token_script.extend(told)
+    assert isinstance(await chat.channel.send(wechat_side.outbound()), Refused)
+    assert len(chat.wechat.token_asks) == min(3, len(told))
+    assert not chat.wechat.sent
+
+
+async def test_a_token_is_forced_once(chat: WeChatBench) -> None:
+    """WeChat rations that: 20 a day."""
+    stale = {"access_token": "token-0", "expires_in": 7200}
+    chat.wechat.token_script.extend([stale, stale, BUSY])
+    assert not isinstance(await chat.channel.send(wechat_side.outbound()), Accepted)
+    assert [asked["force_refresh"] for asked in chat.wechat.token_asks] == [False, False, True]
+
+
 @pytest.fixture
 async def bench() -> AsyncIterator[email_bench.Bench]:
     async with AsyncExitStack() as stack:
         yield email_bench.Bench(stack)
+
+
+async def test_a_connection_for_mail_is_tried_three_times(bench: email_bench.Bench) -> None:
+    relay = await bench.relay()
+    channel = bench.channel(relay.port)
+    relay.script["connect"].extend([DROP, DROP])
+    assert isinstance(await channel.send(email_bench.outbound()), Accepted)
+    assert (relay.connections, len(relay.mails)) == (3, 1)
+
+
+async def test_a_relay_that_stays_away_is_left_to_the_record(bench: email_bench.Bench) -> None:
+    relay = await bench.relay()
+    relay.script["connect"].extend([DROP] * 4)
+    assert isinstance(await bench.channel(relay.port).send(email_bench.outbound()), Refused)
+    assert (relay.connections, relay.mails) == (3, [])
+
+
+async def test_a_refused_login_is_not_tried_again(bench: email_bench.Bench) -> None:
+    relay = await bench.relay(login=("gateway", "right"))
+    channel = bench.channel(relay.port, user="gateway", password=Secret("wrong"))
+    assert isinstance(await channel.send(email_bench.outbound()), Refused)
+    assert (relay.connections, relay.mails) == (1, [])
 
 
 @pytest.mark.parametrize("stage", ["mail", "rcpt"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import itertools
 from collections import Counter
@@ -11,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from gateway.channels.base import Accepted, Callback, Inbound, Reading
+from gateway.message import Message
 from gateway.prompts import Prompt
 from gateway.settings_types import ChannelSettings
 from gateway.store.keys import of_customer
+from gateway.store.pipe import StoreUnavailable
 from tests.support.core import PHONE, Core, Hang, Scripted, core, until
 from tests.support.turns import before_command
 
@@ -98,3 +101,41 @@ async def test_a_batch_in_which_one_hangs(redis_url: str, tmp_path: Path) -> Non
         hang.answer(Accepted(provider_id="late"))
         await one.when(stuck, lambda m: m.attempts[0].provider_id == "late")
         assert set(Counter(sms.to()).values()) == {1}
+
+
+async def test_who_loses_the_answer_to_a_beginning_withdraws_nobody_elses(redis_url: str, tmp_path: Path) -> None:
+    """Both begin the same message; the second, who is told nothing at any moment of its turn, takes back its own."""
+    sms = Scripted("sms")
+    async with core(redis_url, tmp_path, sms) as one, core(redis_url, tmp_path, Scripted("sms")) as two:
+        await one.person("maria", sms=PHONE)
+        begun: list[asyncio.Task[bool]] = []
+
+        async def begins(sent: Message, hang: Hang) -> None:
+            if (await one.message(sent)).attempts:
+                return  # the second has begun by now
+            begun.append(asyncio.create_task(turn(one, sent)))
+            await asyncio.wait_for(hang.reached.wait(), 5)
+            raise StoreUnavailable("the answer is lost")
+
+        for moment in itertools.count():
+            hang = Hang()
+            sms.script.append(hang)
+            sent = await one.send("maria")
+            act = functools.partial(begins, sent, hang)
+            with before_command(two.gateway.scripts, moment, act) as done, contextlib.suppress(StoreUnavailable):
+                await turn(two, sent)
+            if not done or len(begun) == moment:
+                break
+            assert [a.status for a in (await one.message(sent)).attempts] == ["started"], moment
+            hang.answer(Accepted(provider_id="p-1"))
+            await begun[-1]
+            assert [a.provider_id for a in (await one.message(sent)).attempts] == ["p-1"], moment
+        assert len(begun) > 2
+
+
+async def turn(gw: Core, message: Message) -> bool:
+    """The message's turn on SMS, worked off by this process alone."""
+    case = await gw.gateway.desk.reopen(message.id)
+    assert case is not None
+    board = gw.gateway.boards["live"]
+    return await gw.gateway.sender.turn(case, board.began(board.posts["sms"], "critical"))

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.store.scripts import Outcome, Scripts
+from gateway.store.changes import Outcome
+from gateway.store.scripts import Scripts
 from tests.support.changes import AT, CUSTOMER, MINUTE, accept, change, dump, line
 
 PERSON = AT.customer(CUSTOMER)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from gateway.message import LANES, Lane
+from gateway.store.changes import Change
 from gateway.store.keys import partition
-from gateway.store.scripts import Change
 from tests.support.model import Model
 from tests.support.model_check import Server, contents_of, differences
 
@@ -270,6 +270,18 @@ class Machine(RuleBasedStateMachine):
             self.scripts.seats(key, limits, wanted, others, lease=FAR_MS, longest=2 * FAR_MS, back=back)
         )
         assert real == self.model.seats(key, limits, wanted, others, lease=FAR_MS, longest=2 * FAR_MS, back=back)
+
+    @rule(who=callers, limit=st.integers(1, 3), then=st.sampled_from(["counts", "goes back", "ages"]))
+    def use(self, who: str, limit: int, then: str) -> None:
+        self.tick()
+        real = self.server.run(self.scripts.use("{uses}", limit, FAR_MS, who))
+        assert (real is None) == (self.model.use("{uses}", limit, FAR_MS, who) is None)
+        if then == "goes back":
+            self.server.run(self.scripts.unuse("{uses}", who))
+            self.model.unuse("{uses}", who)
+        elif then == "ages":
+            command = ("ZADD", "{uses}", self.moment - 2 * FAR_MS, who)
+            assert self.server.run(self.scripts.pipe.send(*command)) == self.model.command(*command)
 
     @rule(known=st.booleans(), new=st.sampled_from([b"open", b"shut"]))
     def swap(self, known: bool, new: bytes) -> None:

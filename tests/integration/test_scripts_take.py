@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.message import LANES, Lane
-from gateway.store.scripts import Haul, Scripts
+from gateway.store.changes import Haul
+from gateway.store.scripts import Scripts
 from tests.support.changes import AT, MINUTE, accept, change, line
 
 ALL: dict[Lane, int] = dict.fromkeys(LANES, 100)

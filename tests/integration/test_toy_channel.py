@@ -26,6 +26,7 @@ from gateway.settings import load, with_sandbox
 from gateway.settings_types import BadSettings, ChannelSettings
 from tests.data.toy_channel import pager as toy
 from tests.support import twilio_carrier
+from tests.support.plugins import forgotten, install
 from tests.support.running import Running, running
 from tests.support.twilio_carrier import Answer, Carrier
 
@@ -45,16 +46,11 @@ def by_line(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def by_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What `pip install example-pager` leaves behind."""
-    site = tmp_path / "site"
-    installed = site / "example_pager-1.0.dist-info"
-    installed.mkdir(parents=True)
-    (site / "example_pager.py").write_bytes(Path(str(toy.__file__)).read_bytes())
-    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: example-pager\nVersion: 1.0\n")
-    (installed / "entry_points.txt").write_text("[gateway.channels]\npager = example_pager:Pager\n")
-    monkeypatch.setattr(sys, "path", [str(site), *sys.path])
+    install(tmp_path / "site", "example_pager", Path(str(toy.__file__)).read_bytes(), "pager = example_pager:Pager")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *sys.path])
     importlib.invalidate_caches()
-    yield
-    sys.modules.pop("example_pager", None)
+    with forgotten("example_pager"):
+        yield
 
 
 @pytest.fixture(params=["by_line", "by_entry_point"])

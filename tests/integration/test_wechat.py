@@ -276,7 +276,7 @@ async def test_token_refused_for_good_is_tried_twice(bench: Bench) -> None:
     ],
 )
 async def test_no_token_means_nothing_sent(bench: Bench, told: Any, fault: Fault) -> None:
-    bench.wechat.token_script.append(told)
+    bench.wechat.token_script.extend([told] * 3)
     result = await (await bench.channel(timeout=0.5)).send(outbound())
     assert isinstance(result, Refused)
     assert result.fault is fault

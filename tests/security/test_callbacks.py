@@ -7,8 +7,9 @@ import hashlib
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
+from multidict import MultiDict
 from redis.asyncio import Redis
 from twilio.request_validator import RequestValidator
 
@@ -33,7 +34,8 @@ PATHS = [INBOUND, "/callbacks/sms/status/m1/a1", "/callbacks/voice/inbound", "/c
 
 def signature(path: str, fields: Mapping[str, Any], token: str = SETTINGS["GATEWAY_TWILIO_AUTH_TOKEN"]) -> str:
     sign: Any = cast("Any", RequestValidator(token)).compute_signature
-    return f"X-Twilio-Signature: {sign(BASE + path, dict(fields))}"
+    pairs = parse_qsl(urlencode(fields, doseq=True), keep_blank_values=True)
+    return f"X-Twilio-Signature: {sign(BASE + path, MultiDict(pairs))}"
 
 
 def wechat(body: bytes, now: int, *, stamp: int = 0, nonce: str = "n1", token: str = "atoken") -> str:

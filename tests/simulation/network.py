@@ -12,9 +12,11 @@ import msgspec
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.message import LANES, Lane
+from gateway.store.changes import Haul
 from gateway.store.keys import partition
+from gateway.store.lua_source import sha_of
 from gateway.store.pipe import ANSWER_SECONDS, MOST, Pipe, StoreUnavailable
-from gateway.store.scripts import Haul, Scripts
+from gateway.store.scripts import Scripts
 from tests.simulation.watched import Watched
 from tests.support.virtual import VirtualLoop
 
@@ -103,8 +105,9 @@ class Stream(Pipe):
         """The simulated store has no replicas."""
         return False
 
-    def remember(self, sha: str, source: str) -> None:
-        """The model needs no sources."""
+    def remember(self, source: str) -> str:
+        """The model needs no sources, only their names."""
+        return sha_of(source)
 
     async def send(self, *command: Any, **_how: Any) -> Any:
         """The answer to a plain command. Raises StoreUnavailable."""

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from gateway.message import Lane, Message
+from gateway.store.changes import Change, Haul, Outcome
 from gateway.store.keys import Partition
-from gateway.store.scripts import Change, Haul, Outcome
 from tests.support.model import Model
 
 _message = msgspec.msgpack.Decoder(Message)

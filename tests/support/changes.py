@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.message import Message, Mode, Reach
+from gateway.store.changes import Change, Outcome
 from gateway.store.ids import new_id
 from gateway.store.keys import Partition, of_customer
-from gateway.store.scripts import Change, Outcome, Scripts
+from gateway.store.scripts import Scripts
 
 DAY_MS = 86_400_000
 CUSTOMER = "c-1"

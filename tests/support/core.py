@@ -223,6 +223,8 @@ def _shift(state: dict[str, Any], by: int) -> None:
         for name in names:
             if place and place.get(name):
                 place[name] -= by
+    for met in state.get("limited", {}).values():
+        met["until"] -= by
     for attempt in state.get("attempts", []):
         attempt["times"] = {name: at - by for name, at in attempt["times"].items()}
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gateway.message import LANES, Lane
+from gateway.store.changes import Change, Haul, Outcome, Taken
 from gateway.store.clock import MOST_SKEW_MS
 from gateway.store.keys import Partition, partition
-from gateway.store.scripts import Change, Haul, Outcome, Taken
 from tests.support.model_shared import Shared
 
 QUESTIONS_KNOWN_MS: Final = 60 * 86_400_000

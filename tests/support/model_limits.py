@@ -9,7 +9,7 @@ from tests.support.model_meeting import Meetings
 
 
 class Limits(Meetings):
-    """Tokens, seats, swaps."""
+    """Tokens, seats, uses, swaps."""
 
     def tokens(self, key: str, rate: float, burst: int, wanted: int, *, critical: bool) -> tuple[int, int]:
         """A token bucket; a quarter of it is for critical messages alone."""
@@ -51,6 +51,24 @@ class Limits(Meetings):
             self.zadd(key, now + lease, name)
         self.expire(key, longest + 60000)
         return granted, max(0, min(others, granted, free - kept))
+
+    def use(self, key: str, limit: int, window: int, who: str) -> int | None:
+        """Count a use if there is room for it; else when there is."""
+        self.lapse()
+        now = self.now()
+        for member in self.zbetween(key, -math.inf, now - window):
+            self.zrem(key, member)
+        times = sorted(self.zsets.get(key, {}).values())
+        if len(times) >= limit:
+            return int(times[len(times) - limit]) + window
+        self.zadd(key, now, who)
+        self.expire(key, window)
+        return None
+
+    def unuse(self, key: str, who: str) -> None:
+        """Take a use back."""
+        self.lapse()
+        self.zrem(key, who)
 
     def swap(self, key: str, field: str, old: bytes, new: bytes) -> tuple[bool, bytes]:
         """Put a value into a field if it still holds the old one."""

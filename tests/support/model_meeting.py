@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from gateway.delivery.meeting import (
     _INTRODUCE,  # pyright: ignore[reportPrivateUsage] - a script is known by its text, and has no other name
     _WHOSE,  # pyright: ignore[reportPrivateUsage] - as above
 )
+from gateway.store.lua_source import sha_of
 from tests.support.model_commands import Commands
 
 
@@ -29,8 +29,7 @@ def _whose(store: Commands, known: str, early: str, news: bytes, lives: int) -> 
 
 
 _BY_SHA: Final[dict[str, Callable[..., Any]]] = {
-    hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest(): act
-    for source, act in ((_INTRODUCE, _introduce), (_WHOSE, _whose))
+    sha_of(source): act for source, act in ((_INTRODUCE, _introduce), (_WHOSE, _whose))
 }
 
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from gateway.store.changes import Change
 from gateway.store.keys import Partition
-from gateway.store.scripts import Change
 from tests.support.model_limits import Limits
 
 THREAD_LIVES_MS: Final = 400 * 86_400_000

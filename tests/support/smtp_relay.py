@@ -32,6 +32,8 @@ class _Dialogue(SMTP):
         self.relay.dialogues.add(self)
         self.relay.connections += 1
         super().connection_made(transport)
+        if self.relay.script["connect"] and self.relay.script["connect"].popleft() == DROP:
+            self.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.relay.dialogues.discard(self)
@@ -50,7 +52,10 @@ class _Dialogue(SMTP):
 
 
 class Relay:
-    """`script[stage]` holds the answers for mail, rcpt and data in turn: a reply, HANG or DROP; empty: 250."""
+    """`script[stage]` holds the answers for mail, rcpt and data in turn: a reply, HANG or DROP; empty: 250.
+
+    For connect there is DROP alone.
+    """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, login: tuple[str, str] | None = None) -> None:
         self.script: dict[str, deque[str]] = defaultdict(deque)

@@ -41,6 +41,7 @@ PROMPTS = {
 }
 LINKS = Links(message="https://g.example/m/x", answer="https://g.example/a/x")
 FOLDER = read_folder(BUILT_IN)
+CHANNELS = ("sms", "email", "wechat", "voice")
 
 
 def words(template: str, channel: str, locale: str, data: dict[str, Any] | None = None) -> Rendered:
@@ -134,7 +135,7 @@ def test_all_phrases_have_their_places() -> None:
 
 
 def test_the_check_finds_nothing_in_our_own() -> None:
-    report = check_folder(BUILT_IN)
+    report = check_folder(BUILT_IN, CHANNELS)
     assert report.findings == ()
     assert report.faults == 0
     assert len(report.rows) == len(IDS) * len(LOCALES)
@@ -159,7 +160,7 @@ def test_the_check_names_what_is_wrong(tmp_path: Path) -> None:
     write(tmp_path, "empty/sample.toml", "")
     write(tmp_path, "bytes/en.toml", "")
     (tmp_path / "bytes" / "en.toml").write_bytes(b"\xff\xfe")
-    report = check_folder(tmp_path)
+    report = check_folder(tmp_path, CHANNELS)
     faults = {(one.template, one.locale): one.text for one in report.findings if one.severity == "fault"}
     assert set(faults) == {
         ("loud", "en"),
@@ -214,16 +215,22 @@ def test_templates_are_checked_when_saved() -> None:
 
 
 def test_preview_shows_every_channel_with_segments() -> None:
-    seen = preview(built_in()["outage-notice"], FOLDER.samples["outage-notice"], "zh-HK", time_zone="Asia/Hong_Kong")
-    assert set(seen.channels) == {"sms", "email", "wechat", "voice"}
+    seen = preview(
+        built_in()["outage-notice"],
+        FOLDER.samples["outage-notice"],
+        "zh-HK",
+        channels=CHANNELS,
+        time_zone="Asia/Hong_Kong",
+    )
+    assert set(seen.channels) == set(CHANNELS)
     sms = seen.channels["sms"]
     assert sms.segments is not None
     assert (sms.language, sms.segments.encoding, sms.segments.units) == ("zh-Hant", "UCS-2", 1)
     assert seen.channels["email"].html is not None
     assert seen.channels["voice"].speech is not None
-    assert preview(built_in()["outage-notice"], {}, "en").problems[0][0] == "/data/area"
+    assert preview(built_in()["outage-notice"], {}, "en", channels=CHANNELS).problems[0][0] == "/data/area"
     speechless = Template(id="t", locales={"en": LocaleParts(html="<p>x</p>")})
-    assert preview(speechless, {}, "en").channels["voice"].unfit is not None
+    assert preview(speechless, {}, "en", channels=CHANNELS).channels["voice"].unfit is not None
 
 
 def test_files_are_found_beside_the_package() -> None:

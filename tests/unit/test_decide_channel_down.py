@@ -7,7 +7,23 @@ from typing import Any
 import pytest
 
 from gateway.message import Fault
-from tests.support.routing import SILENT, Shut, acked, delivered, granted, lost, note, person, refused, taken
+from gateway.routing.decide import decide
+from gateway.routing.traits import ChannelState
+from gateway.routing.view import View
+from tests.support.routing import (
+    SILENT,
+    T0,
+    TRAITS,
+    Shut,
+    acked,
+    delivered,
+    granted,
+    lost,
+    note,
+    person,
+    refused,
+    taken,
+)
 from tests.support.routing_world import World
 
 NEXT_NOW = ["code", "outage"]
@@ -227,3 +243,13 @@ def test_only_channels_that_are_not_set_up_is_no_route() -> None:
 def test_deciding_twice_at_the_same_moment_changes_nothing(category: str, shut: Any, line: Any) -> None:
     customer = person("sms", "wechat", "email")
     World(customer, note(category, within=6000), shut=shut, line=line, waits=line, strict=True).run()
+
+
+def test_what_waits_because_the_provider_asked_us_to_slow_down_says_so() -> None:
+    world = World(person("sms"), note("outage"))
+    states = {**world.states(), "sms": ChannelState(traits=TRAITS["sms"], paced_until=T0 + 7_000)}
+    following = decide(View(world.message, world.customer, states, world.rules), T0)
+    assert [turn.channel for turn in following.turns] == ["sms"], "it keeps its place in line"
+    assert following.held is not None
+    assert (following.status, following.held.code, following.held.until) == ("held", "paced", T0 + 7_000)
+    assert following.deadline == T0 + 3_600_000, "which moves no deadline"

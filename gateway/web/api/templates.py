@@ -105,7 +105,12 @@ async def show(call: Call[PreviewIn, VersionQuery]) -> Answer:
         raise invalid([("/locale", str(wrong))]) from None
     settings = call.gateway.settings
     found = preview(
-        template, call.body.data, wanted, default_locale=settings.default_locale, time_zone=settings.default_time_zone
+        template,
+        call.body.data,
+        wanted,
+        channels=call.gateway.known_channels,
+        default_locale=settings.default_locale,
+        time_zone=settings.default_time_zone,
     )
     if found.problems:
         raise invalid(found.problems)

@@ -10,7 +10,8 @@ from typing import Any, Final, Literal, cast
 import hiredis
 import msgspec
 
-from gateway.store import idempotency, scripts
+from gateway.store import idempotency
+from gateway.store.lua_source import NAMES, load, sha_of
 from tests.chaos.rig.links import Act, Address, Link, Talk
 
 Phase = Literal["request", "answer"]
@@ -18,7 +19,7 @@ Phase = Literal["request", "answer"]
 
 def _names() -> dict[bytes, str]:
     """Digest of every script's source to its name."""
-    found = {scripts._load(name)[1].encode(): name for name in scripts.NAMES}  # pyright: ignore[reportPrivateUsage] - the wire shows digests alone
+    found = {sha_of(load(name)).encode(): name for name in NAMES}
     for name, source in vars(idempotency).items():
         if isinstance(source, str) and source.startswith("#!lua"):
             found[_digest(source.encode())] = name.strip("_").lower()
