@@ -24,6 +24,7 @@ from gateway.content.files import load as read_templates
 from gateway.customer import QuietHours
 from gateway.delivery.callbacks import Callbacks
 from gateway.delivery.desk import Desk
+from gateway.delivery.drafts import Drafts
 from gateway.delivery.effects import Effects
 from gateway.delivery.follow import Follower
 from gateway.delivery.gate import Gate
@@ -129,11 +130,10 @@ class Gateway:
 
     def _store(self, settings: Settings, pepper: bytes) -> None:
         secret, old = settings.secret_key, settings.secret_key_old
-        self.customers = Customers(self.client, self.scripts, self.clock, pepper)
+        self.customers = Customers(self.scripts, self.clock, pepper)
         self.templates = Templates(self.scripts, self.clock, load_templates(settings.templates_dir))
         self.roll = Roll(self.scripts, self.clock, self.name)
         self.messages = Messages(
-            self.client,
             self.scripts,
             self.clock,
             self.roll,
@@ -190,7 +190,12 @@ class Gateway:
         self.receipts = Receipts(self.desk, meeting)
         self.room = Room(self.client, self.metrics)
         self.intake = Intake(
-            self.desk, self.customers, self.templates, self.words, self.clock, known, self.room, self.gate
+            self.desk,
+            Drafts(self.desk, self.customers, self.templates, self.clock, known),
+            self.words,
+            self.clock,
+            self.room,
+            self.gate,
         )
         self.people = People(self.customers, self.clock, known_channels=known, categories=self.rules.categories)
         self.board = Board(live, settings, known, self.scripts, self.clock)
@@ -210,10 +215,6 @@ class Gateway:
         bench = Workbench(self.scripts, self.desk, self.sender, self.inbox, self.gate, alone)
         gone = functools.partial(self.metrics.mended, "taken")
         return Worker(self.client, self.scripts, self.clock, bench, boards, self.roll.report, gone)
-
-    def has_channel(self, name: str) -> bool:
-        """Whether callbacks of that channel have a reader."""
-        return self.callbacks.knows(name)
 
     async def handle(self, channel: str, callback: Callback) -> Reply:
         """Take in a provider's callback. Raises Forged or Malformed."""

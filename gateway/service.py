@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
 from aiohttp import web
+from redis.exceptions import RedisError
 
 from gateway.app import Gateway
 from gateway.delivery.returns import BounceServer, Returns
@@ -16,6 +18,7 @@ from gateway.delivery.worker import FINISH_S, Worker
 from gateway.isolated import Isolation, Workplace
 from gateway.settings import local_url, with_sandbox
 from gateway.settings_types import ROLES, Role, Settings
+from gateway.store.pipe import StoreUnavailable
 from gateway.web.server import build_callbacks_app, build_console_app, build_public_app, runner
 
 if TYPE_CHECKING:
@@ -156,6 +159,9 @@ class Service:
         if self._worker is not None:
             self._worker.stop()
             await asyncio.wait(self._tasks[-1:], timeout=GRACE_S)
+        if self._worker is not None and self._gateway is not None:
+            with contextlib.suppress(StoreUnavailable, RedisError):  # else the others see it by its silence
+                await self._gateway.roll.leave()
         if self._bounces is not None:
             await self._bounces.stop()
         for task in self._tasks:

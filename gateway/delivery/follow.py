@@ -41,6 +41,8 @@ class Follower:
         self._clock.read(int(seconds) * 1000 + int(micros) // 1000)
         await self._roll.read()
         for board in self._boards:
+            for post in board.posts.values():
+                post.share(self._roll.place, self._roll.workers)
             for post in await board.refresh():
                 self.rouse(post)
 

@@ -1,4 +1,4 @@
-"""A request becomes a message: checked whole, pinned, decided for its route, stored.
+"""A request becomes a message: drafted, decided for its route, stored.
 
 A single message is decided as it is accepted, so the answer shows its route; in batches the worker decides first.
 """
@@ -7,51 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
-from gateway.content.content import Body, problems
+from gateway.content.content import Body
 from gateway.content.render import Unfit
-from gateway.customer import Customer
-from gateway.delivery.desk import Case, Desk, addressed
+from gateway.delivery.desk import Case, Desk
+from gateway.delivery.drafts import Drafts, Origin
 from gateway.delivery.gate import Gate
-from gateway.delivery.request import (
-    NewMessage,
-    Problem,
-    Rejected,
-    check,
-    given_addresses,
-    lane_of,
-    literal,
-    prompt_for,
-    reach_for,
-    renewed,
-)
+from gateway.delivery.request import NewMessage, Rejected, lane_of
 from gateway.delivery.room import NoRoom, Room
 from gateway.delivery.words import Words, in_window, pack
 from gateway.message import Lane, Message, Mode, RouteStep
 from gateway.routing.decide import apply
 from gateway.routing.policy import Category
-from gateway.routing.view import Next, due_at
-from gateway.store.addresses import needs_proof
+from gateway.routing.view import Next
 from gateway.store.clock import Clock
-from gateway.store.customers import Customers
-from gateway.store.ids import new_id
-from gateway.store.messages import BURIED, Before
-from gateway.store.templates import Templates
+from gateway.store.messages import BURIED
 
 AT_ONCE: Final = 64
 """How many messages of a batch are under way together, waiting for their turns included."""
-
-
-class Origin(msgspec.Struct, frozen=True):
-    """What a message's id is made from: the same origin gives the same id, so a request can run again. `at` in ms."""
-
-    seed: bytes
-    at: int
-    n: int = 0
 
 
 class Intake:
@@ -60,18 +37,14 @@ class Intake:
     def __init__(
         self,
         desk: Desk,
-        customers: Customers,
-        templates: Templates,
+        drafts: Drafts,
         words: Words,
         clock: Clock,
-        known_channels: Collection[str],
         room: Room,
         gate: Gate,
     ) -> None:
         self._desk = desk
-        self._known = known_channels
-        self._customers = customers
-        self._templates = templates
+        self._drafts = drafts
         self._words = words
         self._clock = clock
         self._room = room
@@ -98,7 +71,7 @@ class Intake:
     async def _accept_decided(
         self, mode: Mode, new: NewMessage, origin: Origin
     ) -> tuple[Message, tuple[RouteStep, ...]]:
-        case, body, category = await self._made(mode, new, origin)
+        case, body, category = await self._drafts.made(mode, new, origin)
         following = self._decided(case, body, category)
         message = case.message
         claims = self._apply(case, following)
@@ -144,7 +117,7 @@ class Intake:
             return refused
 
     async def _accept_undecided(self, mode: Mode, new: NewMessage, origin: Origin) -> Message:
-        case, body, _ = await self._made(mode, new, origin)
+        case, body, _ = await self._drafts.made(mode, new, origin)
         message = case.message
         deadline = message.due_at + message.reach.within * 1000
         following = Next(status="queued", wake_at=message.created_at, deadline=deadline)
@@ -157,7 +130,7 @@ class Intake:
 
     async def preview(self, mode: Mode, new: NewMessage) -> tuple[Message, tuple[RouteStep, ...]]:
         """What would happen, with nothing stored. Raises Rejected."""
-        case, body, category = await self._made(mode, new, self.origin(), store=False)
+        case, body, category = await self._drafts.made(mode, new, self.origin(), store=False)
         following = self._decided(case, body, category)
         apply(case.message, following, self._clock.now())
         return case.message, following.route
@@ -180,70 +153,14 @@ class Intake:
 
         Raises Rejected, NoRoom, StoreUnavailable, KeyError when there is no such message.
         """
-        loaded = await self._desk.messages.load(message_id)
-        if loaded is None or loaded.message.mode != mode:
-            raise KeyError(message_id)
-        old = loaded.message
-        self._room.check(old.lane)
-        raw = await self._desk.messages.body(old)
-        if raw is None:
-            raise Rejected([("/id", "Its content has outlived its retention; send a new message.")])
-        found = await self._customers.load(old.customer)
-        if found is None:
-            raise Rejected([("/id", "The customer of this message is gone.")])
-        faults: list[Problem] = []
-        asked = {**msgspec.to_builtins(old.reach), **(reach or {})}
-        contract = reach_for(asked, self._desk.category(old), old.prompt, self._known, faults)
-        if faults or contract is None:
-            raise Rejected(faults)
-        made = new_id(mode, old.customer, origin.at, origin.seed, origin.n)
-        message = renewed(old, made, contract, origin.at, origin.n)
-        case = Case(message, 0, Before(), *found)
-        async with self._gate.turn(message.lane):
+        case, raw = await self._drafts.again(mode, message_id, reach, origin)
+        lane = case.message.lane
+        self._room.check(lane)
+        async with self._gate.turn(lane):
             following = self._desk.decide(case)
             claims = self._apply(case, following)
-            await self._desk.messages.accept(message, following, raw, claims=claims)
-        return message
-
-    async def _made(
-        self, mode: Mode, new: NewMessage, origin: Origin, *, store: bool = True
-    ) -> tuple[Case, Body, Category]:
-        faults = check(new, self._desk.rules.categories, self._clock.now())
-        category = self._desk.rules.categories.get(new.category)
-        body = await self._body(new, faults)
-        customer, version = await self._person(new, faults, store=store)
-        prompt = prompt_for(new, category)
-        reach = None if category is None else reach_for(new.reach, category, prompt, self._known, faults)
-        if faults or category is None or reach is None or customer is None:
-            raise Rejected(faults)
-        message = Message(
-            id=new_id(mode, customer.id, origin.at, origin.seed, origin.n),
-            mode=mode,
-            customer=customer.id,
-            category=new.category,
-            lane=new.priority or category.priority,
-            reach=reach,
-            created_at=origin.at,
-            due_at=origin.at,
-            expires_at=new.expires_at,
-            send_at=new.send_at,
-            send_at_local=new.send_at_local,
-            template=body.template.id if body.template is not None else None,
-            template_version=body.template.version if body.template is not None else None,
-            thread=new.thread,
-            order=origin.at * 1000 + origin.n,
-            reference=new.reference,
-            metadata=new.metadata,
-            addresses=given_addresses(new),
-            locale=new.recipient.locale if new.recipient is not None else None,
-            time_zone=new.recipient.time_zone if new.recipient is not None else None,
-            prompt=prompt,
-            retry_of=new.retry_of,
-        )
-        customer = addressed(message, customer)
-        message.due_at = due_at(message, customer, self._desk.rules)
-        uses = await self._desk.messages.cap_uses(message, category)
-        return Case(message, 0, Before(), customer, version, uses), body, category
+            await self._desk.messages.accept(case.message, following, raw, claims=claims)
+        return case.message
 
     def _decided(self, case: Case, body: Body, category: Category) -> Next:
         """Decide, leaving out channels that can't carry the content; each is tried on for size once."""
@@ -272,36 +189,6 @@ class Intake:
         apply(message, following, now)
         message.claimed = claims
         return claims
-
-    async def _body(self, new: NewMessage, faults: list[Problem]) -> Body:
-        if new.content is not None:
-            return literal(new.content, faults)
-        template = await self._templates.get(new.template) if new.template is not None else None
-        if template is None:
-            if new.template is not None:
-                faults.append(("/template", f"There is no template {new.template!r}; GET /v1/templates lists them."))
-            return Body()
-        body = Body(template=template, data=new.data)
-        faults += problems(body)
-        return body
-
-    async def _person(self, new: NewMessage, faults: list[Problem], *, store: bool) -> tuple[Customer | None, int]:
-        if new.customer is not None:
-            found = await self._customers.load(new.customer)
-            if found is None:
-                detail = "There is no such customer: PUT /v1/customers/{id} first, or give a recipient instead."
-                faults.append(("/customer", detail))
-                return None, 0
-            return found
-        if new.recipient is None or faults:
-            return None, 0
-        them = new.recipient
-        found = await self._customers.resolve(them.addresses, them.locale, them.time_zone, them.consent, store=store)
-        if them.consent is not None and needs_proof(found[0].consents, them.consent):
-            faults.append(
-                ("/recipient/consent/proof", "This would lift a withdrawal, which needs proof that they agreed.")
-            )
-        return found
 
 
 __all__ = ["Intake", "NewMessage", "NoRoom", "Origin", "Rejected"]

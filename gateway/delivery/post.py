@@ -15,7 +15,7 @@ from gateway.routing.traits import ChannelState
 from gateway.settings_types import ChannelSettings
 
 CONCURRENCY: Final = {"sms": 64, "voice": 64, "email": 16, "wechat": 64}
-"""Attempts at a time when the settings say nothing; for calls see `Post.calls`."""
+"""Attempts at a time in one process when the settings say nothing; for calls see `Post.calls`."""
 RATES: Final[dict[str, float]] = {"voice": 1.0}
 """Messages a second when the settings say nothing; a channel that isn't named here has no limit of its own."""
 CALL_MS: Final = 60_000
@@ -58,7 +58,10 @@ class Post:
         self.line = line
         self.channel = channel
         self.rate = limits.messages_per_second or RATES.get(name)
-        self.window = Window(limits.concurrency or CONCURRENCY.get(name, 16))
+        self.limit = limits.concurrency
+        """How many attempts at a time the settings allow, over all workers; None: nothing is said."""
+        self.concurrency = limits.concurrency or CONCURRENCY.get(name, 16)
+        self.window = Window(self.concurrency)
         self.breaker = Breaker()
         self.pause = Pause()
         self.throttled_until = 0
@@ -82,7 +85,12 @@ class Post:
     @property
     def calls(self) -> int | None:
         """How many calls may be running at a time, over all workers; None where attempts aren't calls."""
-        return self.window.limit if self.channel.traits.rings else None
+        return self.concurrency if self.channel.traits.rings else None
+
+    def share(self, place: int, workers: int) -> None:
+        """Take this process's part of what the settings allow: it is the `place`th (from 0) of so many."""
+        if self.limit is not None and not self.channel.traits.rings:
+            self.window.allow(self.limit // workers + (place < self.limit % workers))
 
     @property
     def call_ms(self) -> int:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 
 class Window:
-    """Between 1 and `limit` attempts at a time. Times in ms."""
+    """Between 1 and `limit` attempts at a time, none where the limit is 0. Times in ms."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.size = limit
         self._cut_at = 0
         self._went_well = 0
+
+    def allow(self, limit: int) -> None:
+        """The settings' limit for this process has changed; 0: others use it up."""
+        self.size = limit if not self.narrowed else max(min(self.size, limit), min(1, limit))
+        self.limit = limit
 
     @property
     def narrowed(self) -> bool:
@@ -25,7 +30,7 @@ class Window:
         """The provider asks to slow down: halve, once for all that was sent before it was last halved."""
         if sent_at <= self._cut_at <= now:
             return
-        self.size = max(1, self.size // 2)
+        self.size = max(min(1, self.limit), self.size // 2)
         self._cut_at, self._went_well = now, 0
 
     def went_well(self) -> None:

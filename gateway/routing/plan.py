@@ -6,7 +6,6 @@ from gateway.message import Held, Skipped, Status, Verdict
 from gateway.routing.ahead import ahead
 from gateway.routing.fallback import (
     OVER,
-    PERMANENT,
     Step,
     StepState,
     ask_at,
@@ -19,6 +18,7 @@ from gateway.routing.fallback import (
 from gateway.routing.holds import hold_for
 from gateway.routing.limits import Limits
 from gateway.routing.lines import Lines
+from gateway.routing.rounds import Rounds
 from gateway.routing.route import Candidate
 from gateway.routing.verdicts import suppressed, unreached
 from gateway.routing.view import MOVING, Next, Turn, View
@@ -41,7 +41,7 @@ class Plan:
         self.deadline = deadline
         self.now = now
         self.steps = steps_of(view.message)
-        self.round = max((s.round for s in self.steps), default=1)
+        self.rounds = Rounds(view.message, usable, self.steps, self.limits)
         self.wakes: list[int] = self.limits.wakes()
         self.turns: list[Turn] = []
         self.held: Held | None = None
@@ -112,17 +112,17 @@ class Plan:
         return None if hold is not None and hold.until >= self.due_by else candidate
 
     def _in_turn(self) -> None:
-        left = self._left(self.round)
+        left = self.rounds.left()
         if self.steps:
-            further = left or self._next_round()
+            further = left or self.rounds.following()
             if self.message.reach.step is None:
                 further = []
             if self._current_goes_on(further):
                 self.coming = further
                 return
             left = further
-            if left and not self._left(self.round):
-                self.round += 1
+            if left and not self.rounds.left():
+                self.rounds.number += 1
         self._begin_one(left)
 
     def _current_goes_on(self, further: list[Candidate]) -> bool:
@@ -161,8 +161,8 @@ class Plan:
         return True
 
     def _all_at_once(self) -> None:
-        left = self._left(self.round)
-        current = [s for s in self.steps if s.round == self.round]
+        left = self.rounds.left()
+        current = [s for s in self.steps if s.round == self.rounds.number]
         alive = False
         for step in current:
             state = self._state(step)
@@ -172,25 +172,13 @@ class Plan:
                 self.wakes.append(state.at)
                 alive = True
         if current and not alive and all(self.lines.state(c).shut is not None for c in left):
-            following = self._next_round()
-            self.round += bool(following)
+            following = self.rounds.following()
+            self.rounds.number += bool(following)
             left = following or left
         for candidate in left:
             if not self._is_held(candidate):
-                self._stand(candidate, self.round)
+                self._stand(candidate, self.rounds.number)
         self.coming = left
-
-    def _left(self, number: int) -> list[Candidate]:
-        """What may still begin in a round; what a limit bars is passed over."""
-        return self.limits.open(self._unused(number))
-
-    def _unused(self, number: int) -> list[Candidate]:
-        used = {s.key for s in self.steps if s.round == number}
-        spoilt = {s.key for s in self.steps if s.attempts[-1].fault in PERMANENT and s.attempts[-1].status == "failed"}
-        return [c for c in self.usable if c.key not in used and (number == 1 or c.key not in spoilt)]
-
-    def _next_round(self) -> list[Candidate]:
-        return self._left(self.round + 1) if self.round < self.message.reach.rounds else []
 
     # Lines
 
@@ -207,17 +195,17 @@ class Plan:
         if choice is not None:
             self.coming = [choice, *(c for c in left if c is not choice)]
             if not self._is_held(choice):
-                self._stand(choice, self.round)
+                self._stand(choice, self.rounds.number)
             return
         self._wait_for_one_of(left)
 
     def _open_in_next_round(self, left: list[Candidate]) -> tuple[Candidate | None, list[Candidate]]:
         """What is left of this round is shut: go on with the next one, if something is open there."""
-        following = self._next_round()
+        following = self.rounds.following()
         choice = self._open_one(following)
         if choice is None:
             return None, left
-        self.round += 1
+        self.rounds.number += 1
         return choice, following
 
     def _open_one(self, left: list[Candidate]) -> Candidate | None:
@@ -241,7 +229,7 @@ class Plan:
     def _wait_for_one_of(self, left: list[Candidate]) -> None:
         """All that may be used now are shut: stand in their lines, and look again at the next probe."""
         for candidate in left:
-            self._stand(candidate, self.round)
+            self._stand(candidate, self.rounds.number)
             rule = self.view.category.channel_down
             if rule == "wait":
                 return
@@ -295,14 +283,15 @@ class Plan:
         states = (self._state(s, last_chance=s is last and s.attempts[-1].status == "failed") for s in self.steps)
         if any(state.kind != "over" for state in states) or self._waits_for_room():
             return None
-        return unreached(self.message, self.now) if self.steps else suppressed(self.skipped, self.now)
+        if self.steps:
+            return unreached(self.message, self.now)
+        return suppressed(self.limits.skipped() or self.skipped, self.now)
 
     def _waits_for_room(self) -> bool:
         """Hold the message for the addresses that a limit bars, where it lifts in time."""
         if self.steps and self.message.reach.step is None and self.message.reach.mode == "in_turn":
             return False
-        further = self._unused(self.round + 1) if self.round < self.message.reach.rounds else []
-        self.coming = self.limits.waits([*self._unused(self.round), *further], self.due_by)
+        self.coming = self.rounds.waiting(self.due_by)
         return bool(self.coming) and self._is_held(self.coming[0])
 
     def _wait_for_news(self) -> None:

@@ -15,8 +15,6 @@ from gateway.message import LANES, Lane, Level, Reach
 from gateway.preferences.caps import Cap
 
 DEFAULT_ORDER: Final = ("sms", "wechat", "email", "voice")
-NO_STEP_SECONDS: Final = 86400
-"""How long a step may take before its unproven acceptance settles, in categories without fall-back."""
 
 
 class Category(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

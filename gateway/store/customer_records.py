@@ -18,7 +18,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final, cast
 
 import msgspec
-from redis.asyncio import Redis
 
 from gateway.customer import ConsentEntry, Customer
 from gateway.store import keys
@@ -54,9 +53,8 @@ class Written(msgspec.Struct, frozen=True):
 class Records:
     """Customers' records and consent ledgers; `store.customers.Customers` adds what is asked by address."""
 
-    def __init__(self, client: Redis, scripts: Scripts, clock: Clock, pepper: bytes) -> None:
+    def __init__(self, scripts: Scripts, clock: Clock, pepper: bytes) -> None:
         """`pepper` keys the hashes of addresses; with another one no withdrawal is found again."""
-        self._client = client
         self._scripts = scripts
         self._clock = clock
         self._pipe = scripts.pipe

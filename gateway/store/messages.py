@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Final
 
 import msgspec
-from redis.asyncio import Redis
 
 from gateway.message import Held, Message, Mode
 from gateway.routing.policy import Category
@@ -70,10 +69,7 @@ class Before(msgspec.Struct, frozen=True):
 class Messages:
     """Reads and writes message records. Retentions in days."""
 
-    def __init__(
-        self, client: Redis, scripts: Scripts, clock: Clock, roll: Roll, *, keep_records: int, keep_content: int
-    ) -> None:
-        self._client = client
+    def __init__(self, scripts: Scripts, clock: Clock, roll: Roll, *, keep_records: int, keep_content: int) -> None:
         self._scripts = scripts
         self._clock = clock
         self._roll = roll

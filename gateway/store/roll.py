@@ -27,6 +27,7 @@ class Roll:
         self._name = name
         self.reads = reads
         self.writes = reads
+        self.place, self.workers = 0, 1
 
     async def report(self) -> None:
         """Say that this process's worker has just gone through all partitions."""
@@ -34,12 +35,18 @@ class Roll:
         await self._send("ZADD", WORKERS, now, f"{self._name}:{self.reads}")
         await self._send("ZREMRANGEBYSCORE", WORKERS, "-inf", now - 20 * SILENT_MS)
 
+    async def leave(self) -> None:
+        """Say that this process's worker has stopped. Raises StoreUnavailable, RedisError."""
+        await self._send("ZREM", WORKERS, f"{self._name}:{self.reads}")
+
     async def read(self) -> None:
-        """See which form of records every live worker can read: `writes`."""
+        """See which form of records every live worker can read (`writes`), and the place of this one among them."""
         live: list[bytes] = await self._send("ZRANGEBYSCORE", WORKERS, self._clock.now() - SILENT_MS, "+inf")
         # The first release wrote its name alone.
         known = [int(member.partition(b":")[2] or 1) for member in live]
         self.writes = min([self.reads, *known])
+        names = sorted({member.decode().partition(":")[0] for member in live} | {self._name})
+        self.place, self.workers = names.index(self._name), len(names)
 
     async def trouble(self) -> str | None:
         """Why messages are not being worked on, for people; None when a worker has reported lately."""

@@ -93,7 +93,6 @@ class Gateway(Protocol):
     """The whole gateway, as far as HTTP is concerned."""
 
     settings: Settings
-    known_channels: Sequence[str]
     clock: Clock
     scripts: Scripts
     links: Links
@@ -110,6 +109,11 @@ class Gateway(Protocol):
     registry: CollectorRegistry
     metrics: Metrics
     callbacks: Callbacks
+
+    @property
+    def known_channels(self) -> Sequence[str]:
+        """Every channel that may be named here, whether or not its settings are there."""
+        ...
 
     @property
     def board(self) -> ChannelBoard:

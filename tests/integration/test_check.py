@@ -5,7 +5,7 @@ import base64
 import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -238,3 +238,23 @@ def test_what_a_server_says(change: dict[str, object], name: str, result: str) -
 
 def test_refused_settings_are_faults_too() -> None:
     assert [finding.result for finding in faults_of(["GATEWAY_X: bad"])] == ["fault"]
+
+
+@pytest.mark.parametrize(
+    "toml, more, told",
+    [
+        ("", {"allowed_countries": None}, "warn"),
+        ("", {}, None),
+        ("", {"allowed_countries": None, "missing": {"sms": "set …", "voice": "set …"}}, None),
+        ('[limits]\nper_customer_per_day = 9\nper_country_per_day = { "*" = 50 }', {"allowed_countries": None}, "ok"),
+    ],
+)
+async def test_texts_and_calls_to_everywhere_want_a_limit(
+    tmp_path: Path, carrier: Carrier, toml: str, more: dict[str, Any], told: str | None
+) -> None:
+    (tmp_path / "gateway.toml").write_text(toml)
+    settings = msgspec.structs.replace(everything(tmp_path, carrier, 1), **more)
+    found = by_name(await run_checks(settings, redis_url=None, clock=clock))
+    assert (found["limits"].result if "limits" in found else None) == told
+    if told == "ok":
+        assert found["limits"].detail == "per_customer_per_day 9, per_country_per_day {'*': 50}"

@@ -37,11 +37,11 @@ class Pair:
 
     def __init__(self, client: Redis, scripts: Scripts, clock: Clock) -> None:
         self.client, self.clock = client, clock
-        self.seen = Customers(client, scripts, clock, PEPPER)
+        self.seen = Customers(scripts, clock, PEPPER)
         self.addresses = Addresses(scripts.pipe, PEPPER)
 
     def two(self, first: Scripts, second: Scripts) -> tuple[Customers, Customers]:
-        return Customers(self.client, first, self.clock, PEPPER), Customers(self.client, second, self.clock, PEPPER)
+        return Customers(first, self.clock, PEPPER), Customers(second, self.clock, PEPPER)
 
     async def hinted(self, value: str) -> set[str]:
         return set(await self.addresses.hints(self.seen.address_key(value)))

@@ -1,62 +1,32 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
 
 from gateway.customer import Address, AddressHealth, ConsentEntry, Customer
-from gateway.preferences.consent import permission
 from gateway.store import keys
 from gateway.store.addresses import Addresses, compacted
 from gateway.store.clock import Clock
 from gateway.store.connect import connect
-from gateway.store.customers import ONE_OFF, Conflict, Customers
+from gateway.store.customers import Conflict, Customers
 from gateway.store.pipe import StoreUnavailable
 from gateway.store.scripts import Scripts
+from tests.support.customer_records import LANDLINE, MAIL, MOBILE, PEPPER, STATES, allowed, ana, entry, got
 
 pytestmark = pytest.mark.usefixtures("no_key_leaks")
-STATES: tuple[Literal["granted", "withdrawn"], ...] = ("granted", "withdrawn")
-PEPPER = b"pepper of the tests"
-MOBILE, LANDLINE, MAIL = "+306900000001", "+302100000001", "ana@example.org"
 
 
 @pytest.fixture
-def store(redis_client: Redis, scripts: Scripts, clock: Clock) -> Customers:
-    return Customers(redis_client, scripts, clock, PEPPER)
+def store(scripts: Scripts, clock: Clock) -> Customers:
+    return Customers(scripts, clock, PEPPER)
 
 
 @pytest.fixture
 def addresses(scripts: Scripts) -> Addresses:
     return Addresses(scripts.pipe, PEPPER)
-
-
-def ana(**more: Any) -> Customer:
-    more.setdefault("addresses", (Address("sms", MOBILE), Address("voice", MOBILE), Address("email", MAIL)))
-    return Customer(id="ana", **more)
-
-
-def entry(
-    state: Literal["granted", "withdrawn"],
-    at: int,
-    *,
-    channel: str = "sms",
-    category: str = "*",
-    wording: str = "STOP",
-    **more: Any,
-) -> ConsentEntry:
-    return ConsentEntry(channel, category, state, "w", wording, at, **more)
-
-
-async def got(store: Customers, customer: str) -> Customer:
-    found = await store.load(customer)
-    assert found is not None
-    return found[0]
-
-
-def allowed(customer: Customer, channel: str, value: str, category: str = "marketing") -> bool:
-    return permission(customer.consents, channel, category, customer.keys.get(value), "opt_out").allowed
 
 
 async def test_a_record_comes_back_as_it_was_written_with_its_keys(store: Customers, clock: Clock) -> None:
@@ -114,77 +84,6 @@ async def test_a_hint_that_a_crash_left_is_no_owner_and_goes_with_the_next_stop(
     assert (await store.upsert("ghost", lambda _: (Customer(id="ghost"), ()), 0)).created
 
 
-async def test_a_stop_binds_everybody_who_shares_the_number_and_bumps_their_versions(store: Customers) -> None:
-    versions = {
-        "ana": await store.write(ana(), 0),
-        "bo": await store.write(Customer(id="bo", addresses=(Address("sms", MOBILE), Address("sms", LANDLINE))), 0),
-    }
-    assert await store.withdraw("sms", MOBILE, [entry("withdrawn", 10)]) == ["ana", "bo"]
-    for name, version in versions.items():
-        found = await store.load(name)
-        assert found is not None
-        assert found[1] > version
-        assert not allowed(found[0], "sms", MOBILE)
-        assert len(await store.ledger(name)) == 1
-    assert allowed(await got(store, "bo"), "sms", LANDLINE)
-    assert allowed(await got(store, "ana"), "voice", MOBILE)
-
-
-async def test_the_same_stop_again_adds_nothing(store: Customers) -> None:
-    await store.write(ana(), 0)
-    for _ in range(3):
-        await store.withdraw("sms", MOBILE, [entry("withdrawn", 10)])
-    assert len(await store.ledger("ana")) == 1
-
-
-async def test_a_stop_from_a_number_nobody_has_binds_whoever_gets_it(store: Customers) -> None:
-    assert await store.withdraw("sms", MOBILE, [entry("withdrawn", 10)]) == []
-    await store.write(ana(), 0)
-    assert not allowed(await got(store, "ana"), "sms", MOBILE)
-    assert [line.state for line in await store.ledger("ana")] == ["withdrawn"]
-    assert [line.at for line in await store.bound([MOBILE])] == [10]
-
-
-async def test_start_lifts_it_again_for_all(store: Customers) -> None:
-    await store.write(ana(), 0)
-    await store.withdraw("sms", MOBILE, [entry("withdrawn", 10)])
-    await store.withdraw("sms", MOBILE, [entry("granted", 20)])
-    assert allowed(await got(store, "ana"), "sms", MOBILE)
-    await store.withdraw("sms", MOBILE, [entry("withdrawn", 15)])  # late news of an older STOP
-    assert allowed(await got(store, "ana"), "sms", MOBILE)
-
-
-async def test_stop_all_binds_the_owner_on_every_channel(store: Customers) -> None:
-    await store.write(ana(), 0)
-    await store.withdraw("sms", MOBILE, [entry("withdrawn", 10, channel="*")])
-    assert not allowed(await got(store, "ana"), "email", MAIL)
-
-
-async def test_mail_addresses_that_differ_in_case_alone_are_one(store: Customers) -> None:
-    await store.withdraw("email", "Ana@example.org", [entry("withdrawn", 10, channel="email")])
-    await store.write(ana(), 0)
-    assert not allowed(await got(store, "ana"), "email", MAIL)
-
-
-async def test_a_put_never_takes_consent_or_health_away(store: Customers) -> None:
-    await store.write(ana(consents=(entry("withdrawn", 5, channel="*", category="survey"),)), 0)
-    await store.mark("sms", MOBILE, AddressHealth("suppressed", "gone", 1))
-    await store.write(ana(name="Other"), None)
-    found = await got(store, "ana")
-    assert not allowed(found, "email", MAIL, "survey")
-    assert set(found.health) == {f"sms:{store.address_key(MOBILE)}"}
-    assert len(await store.ledger("ana")) == 1
-
-
-async def test_a_number_given_up_and_taken_again_is_bound_still(store: Customers) -> None:
-    await store.write(ana(), 0)
-    await store.withdraw("sms", MOBILE, [entry("withdrawn", 10)])
-    await store.write(Customer(id="ana"), None)
-    await store.write(ana(), None)
-    assert not allowed(await got(store, "ana"), "sms", MOBILE)
-    assert len(await store.ledger("ana")) == 1
-
-
 async def test_health_is_copied_lifted_and_a_doubt_does_not_hide_a_suppression(store: Customers, clock: Clock) -> None:
     await store.write(ana(), 0)
     key, now = f"sms:{store.address_key(MOBILE)}", clock.now()
@@ -234,54 +133,6 @@ async def test_who_was_last_written_to(store: Customers, redis_client: Redis, cl
     assert await store.last_written(MOBILE, "sms") == "ana"
 
 
-async def test_a_one_off_recipient_is_the_only_customer_with_the_address(store: Customers) -> None:
-    version = await store.write(ana(), 0)
-    found, seen = await store.resolve([Address("sms", MOBILE)], "el", None, None)
-    assert (found.id, found.locale, seen) == ("ana", None, version)
-
-
-async def test_a_one_off_recipient_nobody_knows_becomes_a_customer_of_his_own(store: Customers) -> None:
-    found, version = await store.resolve([Address("sms", MOBILE), Address("email", MAIL)], "el", "Europe/Athens", None)
-    assert (found.id, found.locale, found.time_zone) == (ONE_OFF + store.address_key(MOBILE), "el", "Europe/Athens")
-    again = await store.resolve([Address("sms", MOBILE)], None, None, entry("granted", 5, category="marketing"))
-    assert again[0].id == found.id
-    assert again[1] == version + 1
-    assert set(again[0].keys) == {MOBILE, MAIL}
-    assert [e.at for e in again[0].consents] == [5]
-    assert [name async for name in store.all_ids()] == []
-    assert [name async for name in store.all_ids(one_off=True)] == [found.id]
-
-
-async def test_a_dry_run_stores_nobody(store: Customers, redis_client: Redis) -> None:
-    await store.withdraw("sms", MOBILE, [entry("withdrawn", 10)])
-    before = await cast("Any", redis_client).dbsize()
-    found, version = await store.resolve([Address("sms", MOBILE)], None, None, None, store=False)
-    assert version == 0
-    assert not allowed(found, "sms", MOBILE)
-    assert await cast("Any", redis_client).dbsize() == before
-
-
-async def test_a_one_off_recipient_is_bound_by_every_owners_withdrawal(store: Customers) -> None:
-    await store.write(ana(consents=(entry("withdrawn", 5, channel="*", category="marketing"),)), 0)
-    await store.write(Customer(id="bo", addresses=(Address("sms", MOBILE),)), 0)
-    found, _ = await store.resolve([Address("sms", MOBILE)], None, None, None)
-    assert found.id.startswith(ONE_OFF)
-    assert not allowed(found, "sms", MOBILE)
-    assert allowed(found, "sms", MOBILE, "service")
-    await store.change("ana", lambda c: (c, [entry("granted", 6, channel="*", category="marketing", proof="p")]))
-    found, _ = await store.resolve([Address("sms", MOBILE)], None, None, None)
-    assert allowed(found, "sms", MOBILE)
-    assert await store.ledger(found.id) == []
-
-
-async def test_a_one_off_consent_without_proof_lifts_nothing(store: Customers) -> None:
-    await store.withdraw("sms", MOBILE, [entry("withdrawn", 10)])
-    found, _ = await store.resolve([Address("sms", MOBILE)], None, None, entry("granted", 20))
-    assert not allowed(found, "sms", MOBILE)
-    found, _ = await store.resolve([Address("sms", MOBILE)], None, None, entry("granted", 20, proof="form 7"))
-    assert allowed(found, "sms", MOBILE)
-
-
 async def test_an_erased_customer_leaves_only_keyed_hashes_that_bind(store: Customers, redis_client: Redis) -> None:
     said = entry("withdrawn", 10, channel="*", category="marketing", wording="No offers to Ana", proof="letter of Ana")
     await store.write(ana(name="Ana", consents=(said,)), 0)
@@ -327,7 +178,7 @@ async def test_a_full_server_is_unavailable_and_nothing_is_half_written(
 ) -> None:
     other = await connect(redis_server, max_connections=4)
     scripts = Scripts(other)
-    store = Customers(other, scripts, clock, PEPPER)
+    store = Customers(scripts, clock, PEPPER)
     await store.write(Customer(id="bo"), 0)
     await cast("Any", redis_client).config_set("maxmemory", 1)
     try:

@@ -148,7 +148,7 @@ async def test_a_walk_that_breaks_off_is_begun_anew(
     monkeypatch.setattr(clock, "now", now)
     client: Any = redis_client
     await client.xadd(partition(0).events, {"t": "x"})
-    customers = Customers(redis_client, scripts, clock, b"pepper")
+    customers = Customers(scripts, clock, b"pepper")
     walking = Housekeeper(Upkeep(redis_client, scripts), customers, clock, metrics, "k", keep_records=1, pause=0)
     running = asyncio.create_task(walking.run())
     await until(lambda: registry.get_sample_value("gateway_housekeeping_finished_timestamp_seconds") == 1)

@@ -25,7 +25,7 @@ class Shelf:
     """Messages stored as intake stores them."""
 
     def __init__(self, client: Redis, scripts: Scripts, clock: Clock) -> None:
-        self.messages = Messages(client, scripts, clock, Roll(scripts, clock, "here"), keep_records=90, keep_content=30)
+        self.messages = Messages(scripts, clock, Roll(scripts, clock, "here"), keep_records=90, keep_content=30)
         self.listing = Listing(scripts, self.messages)
 
     async def put(self, n: int, **more: Any) -> Message:

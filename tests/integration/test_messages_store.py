@@ -24,8 +24,8 @@ LATER = Next(status="queued", wake_at=10**13, deadline=10**13)
 
 
 @pytest.fixture
-def store(redis_client: Redis, scripts: Scripts, clock: Clock) -> Messages:
-    return Messages(redis_client, scripts, clock, Roll(scripts, clock, "here"), keep_records=90, keep_content=30)
+def store(scripts: Scripts, clock: Clock) -> Messages:
+    return Messages(scripts, clock, Roll(scripts, clock, "here"), keep_records=90, keep_content=30)
 
 
 def full() -> Message:

@@ -28,8 +28,8 @@ GRANT: dict[str, Any] = {"channel": "*", "category": "marketing", "state": "gran
 
 
 @pytest.fixture
-def customers(redis_client: Redis, scripts: Scripts, clock: Clock) -> Customers:
-    return Customers(redis_client, scripts, clock, b"pepper of the tests")
+def customers(scripts: Scripts, clock: Clock) -> Customers:
+    return Customers(scripts, clock, b"pepper of the tests")
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ async def cancel(scripts: Scripts) -> object:
 
 
 def customers(scripts: Scripts) -> Customers:
-    return Customers(scripts.pipe._client, scripts, Clock(), b"pepper")  # pyright: ignore[reportPrivateUsage] - the one it has
+    return Customers(scripts, Clock(), b"pepper")
 
 
 async def profile(scripts: Scripts) -> object:

@@ -15,7 +15,7 @@ import msgspec
 
 from gateway.message import Mode
 from gateway.sandbox.app import Sandbox
-from gateway.sandbox.behaviour import Carrier, Fate, Manner, State
+from gateway.sandbox.behaviour import Carrier, Fate, State
 from gateway.sandbox.people import Sample, apply_samples
 from gateway.sandbox_link import sandbox_config
 from gateway.service import Service, sandboxed
@@ -139,10 +139,6 @@ class Running:
     def fate(self, carrier: str, address: str, fate: Fate) -> None:
         """What becomes of whatever a carrier is given for an address."""
         self.sandbox.behaviour.carrier_fates[Carrier(carrier), address] = fate
-
-    def takes_calls(self, number: str, **manner: Any) -> None:
-        """How a person answers calls."""
-        self.sandbox.behaviour.manners[number] = Manner(**manner)
 
     def lets_it_ring(self, number: str) -> None:
         """A person whose phone rings for the full 25 real seconds, until somebody in the test answers it."""

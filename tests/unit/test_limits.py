@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.app import rules_of
+from gateway.customer import Preferences
 from gateway.message import Fault, Limited, Message
 from gateway.settings import BadSettings, load
 from gateway.settings_types import LimitSettings
@@ -133,6 +134,12 @@ def test_it_is_suppressed_at_once_if_room_comes_too_late(until: float) -> None:
     world = World(person("sms", "voice"), over(until, category="code"), strict=True).run(0)
     assert (world.verdict.state, world.verdict.code, world.done_at) == ("suppressed", "cap", 0)
     assert "per_prefix_per_day +30" in (world.verdict.text or "")
+
+
+def test_the_limit_is_the_reason_whatever_else_could_not_be_used() -> None:
+    world = World(person("sms", preferences=Preferences()), over(90_000)).run(0)
+    assert (world.verdict.state, world.verdict.code) == ("suppressed", "cap")
+    assert {s.why.code for s in world.message.skipped} == {"cap", "no_address"}
 
 
 @pytest.mark.parametrize("category", ["code", "outage", "service", "survey"])

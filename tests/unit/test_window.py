@@ -64,3 +64,19 @@ def test_it_never_closes_nor_grows_beyond_its_limit(limit: int, story: list[tupl
         assert 1 <= window.size <= limit
         assert 0 <= window.kept < max(window.size, 1)
         assert window.kept >= window.size // 4 or window.size == 1
+
+
+def test_a_share_that_changes() -> None:
+    window = Window(8)
+    window.allow(4)
+    assert (window.size, window.limit, window.narrowed) == (4, 4, False)
+    window.throttled(5, 6)
+    assert window.size == 2
+    window.allow(8)
+    assert (window.size, window.narrowed) == (2, True), "it grows by what goes well"
+    window.allow(1)
+    assert window.size == 1
+    window.allow(0)
+    assert (window.size, window.kept) == (0, 0)
+    window.allow(8)
+    assert window.size == 8

@@ -11,7 +11,7 @@ from msgspec import Meta
 from gateway.message import Message
 from gateway.store.ids import place_of
 from gateway.web.operations import Call
-from gateway.web.problems import Problem, invalid, not_found
+from gateway.web.problems import invalid, not_found
 
 END: Final = r"(?!\n)$"
 """The end of a pattern: in Python a mere `$` also stands before a last line feed."""
@@ -57,12 +57,3 @@ def if_match(request: web.Request) -> int | None:
     if len(given) != 1 or match is None:
         raise invalid([(":If-Match", 'must be the ETag of the last answer, such as "7".')])
     return int(match[1]) if match[1].isascii() and match[1].isdigit() and len(match[1]) < 19 else NEVER
-
-
-def require_version(request: web.Request, version: int | None) -> None:
-    """412 when If-Match names another version than the present one (None: there is nothing yet)."""
-    wanted = if_match(request)
-    exists = version is not None
-    if (wanted is not None and wanted != version) or (request.headers.get("If-Match") == "*" and not exists):
-        headers = etag(version) if version is not None else {}
-        raise Problem("precondition-failed", "It has been changed since it was read.", headers=headers)

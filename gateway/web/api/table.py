@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.web.api import channels, customers, keys, messages, preferences, templates
+from gateway.web.api import channels, customers, keys, messages, preferences, sending, templates
 from gateway.web.operations import Operation
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
+    *sending.OPERATIONS,
     *messages.OPERATIONS,
     *customers.OPERATIONS,
     *preferences.OPERATIONS,

@@ -14,7 +14,6 @@ from gateway.prompts import PromptKind
 from gateway.web.api.ids import END, CustomerId
 
 Time = Annotated[dt.datetime, Meta(tz=True, description="RFC 3339 with offset.")]
-Seconds = Annotated[int, Meta(ge=1, le=31_536_000, description="Whole seconds.")]
 Text = str | dict[str, str]
 ChannelName = Annotated[
     str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}" + END, description="`sms`, `email`, `wechat`, `voice` or a plug-in.")
