@@ -96,7 +96,7 @@ class Sms:
         )
         if isinstance(made, Refused | Unknown):
             return made
-        if not made.sid:
+        if not made.sid or not isinstance(made.sid, str):
             return Unknown(detail="an answer without an id")
         if _STATUS.get(str(made.status)) == "failed":
             code = code_in(made.error_code)

@@ -107,5 +107,6 @@ def _read(body: bytes) -> tuple[int | None, str | None]:
     if not isinstance(read, dict):
         return None, None
     fields = cast("dict[str, Any]", read)
-    errcode, msgid = fields.get("errcode", 0), fields.get("msgid")
+    msgid = fields.get("msgid")
+    errcode = fields.get("errcode", None if msgid is None else 0)
     return (errcode if isinstance(errcode, int) else None), (None if msgid is None else str(msgid))

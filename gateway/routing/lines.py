@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.routing.fallback import Step
 from gateway.routing.route import Candidate
 from gateway.routing.traits import ChannelState
 from gateway.routing.view import View
 
+HURRIED_TRIES: Final = 3
+"""How often what is in a hurry is tried on a channel that can't take it, while others are left."""
 SELDOM_MS: Final = 600_000
 """The longest that what waits for a shut channel goes without looking again."""
 
@@ -37,6 +40,12 @@ class Lines:
         """Whether the message stays with a shut channel now, by its category's `channel_down`."""
         rule = self._view.category.channel_down
         return self._now < self.stays_until() if rule == "next_after_step" else rule == "wait"
+
+    def passes_over(self, candidate: Candidate, step: Step) -> bool:
+        """Whether what is in a hurry goes to its next channel instead of being tried here once more."""
+        tries = sum(a.status == "failed" for a in step.attempts)
+        hurries = self._view.category.channel_down == "next_now"
+        return hurries and (self.state(candidate).shut is not None or tries >= HURRIED_TRIES)
 
     def looks_again(self, candidate: Candidate) -> int:
         """When (ms) to look at a shut channel again: ever more seldom where the message waits for it anyway."""

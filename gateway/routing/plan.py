@@ -145,16 +145,14 @@ class Plan:
         return lost and self.view.category.channel_down == "next_now"
 
     def _repeat(self, step: Step, at: int, *, passable: bool) -> bool:
-        """Stand in line once more for the same address; False when its channel is shut and others should go first."""
+        """Stand in line once more for the same address; False when others should go first."""
         candidate = self._again(step)
-        if candidate is None:
+        if candidate is None or (passable and self.lines.passes_over(candidate, step)):
             return False
         if at > self.now:
             self.wakes.append(at)
             return True
-        state = self.lines.state(candidate)
-        shut = state.shut is not None and self.view.category.channel_down == "next_now"
-        if passable and (shut or self.limits.hold(candidate) is not None):
+        if passable and self.limits.hold(candidate) is not None:
             return False
         if not self._is_held(candidate):
             self._stand(candidate, step.round)

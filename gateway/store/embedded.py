@@ -32,6 +32,7 @@ _LONGEST_PAUSE: Final = 5.0
 _SETTLED: Final = 30.0  # a server that lived so long had no trouble starting
 _ORPHAN_SECONDS: Final = 15.0
 _COMMAND_SECONDS: Final = 5.0
+_HANGS_AFTER: Final = 5.0
 
 
 class EmbeddedRedisError(Exception):
@@ -253,16 +254,19 @@ class EmbeddedRedis:
         server = self._server
         if server is None:
             return
+        # One that hangs will not write anything more, and what it has answered is on the disk.
+        answers = await asyncio.to_thread(ask, self._socket, "PING", seconds=_HANGS_AFTER) is not None
+        grace = self._grace if answers else min(self._grace, _HANGS_AFTER)
         if server.child is not None:
             server.child.terminate()
         else:
             # By its socket, not its pid: a number read earlier may be another process's by now.
-            await asyncio.to_thread(ask, self._socket, "SHUTDOWN NOSAVE", seconds=self._grace)
+            await asyncio.to_thread(ask, self._socket, "SHUTDOWN NOSAVE", seconds=grace)
         try:
-            async with asyncio.timeout(self._grace):
+            async with asyncio.timeout(grace):
                 await server.gone()
         except TimeoutError:
-            _log.error("redis_killed", pid=server.pid, grace=self._grace)
+            _log.error("redis_killed", pid=server.pid, grace=grace)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(server.pid, signal.SIGKILL)
             await server.gone()

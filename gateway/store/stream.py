@@ -146,6 +146,9 @@ class Stream:
             await self._drop(connection)
             for entry in batch:
                 _fail(entry.future, _outage(error))
+            # A server that was silent for so long is waited for by nobody who was there meanwhile.
+            while isinstance(error, TimeoutError) and self._waiting:
+                _fail(self._waiting.popleft().future, StoreUnavailable("Redis does not answer"))
             if not isinstance(error, Exception):
                 raise
             return None

@@ -15,15 +15,10 @@ from typing import Any, Final
 
 import aiohttp
 
-from gateway.secret_box import purpose_key
-from gateway.settings_types import SecretBytes
-from gateway.store.api_keys import SCOPES, ApiKeys
-from gateway.store.clock import Clock
-from gateway.store.connect import connect
 from gateway.store.data_dir import attach
-from gateway.store.scripts import Scripts
 from tests.chaos.rig.callers import Callers, Sent
-from tests.chaos.rig.carrier import ACCOUNT, AUTH_TOKEN, SENDER, Carrier
+from tests.chaos.rig.carrier import Carrier
+from tests.chaos.rig.installation import SETTINGS, limits, new_key
 from tests.chaos.rig.ledger import Ledger, Reckoning
 from tests.chaos.rig.mailbox import Mailbox
 from tests.chaos.rig.processes import Member
@@ -31,12 +26,6 @@ from tests.support.commands import environment, ports
 from tests.support.running import HOST, Answer, ask, until
 
 EVERYTHING: Final = "api,worker,callbacks"
-LIMITS: Final = """
-[channels.sms]
-timeout = {timeout}
-[channels.email]
-timeout = {timeout}
-"""
 ANSWER_S: Final = 8.0
 BODY: Final = {"category": "outage", "content": {"text": "x"}}
 
@@ -150,13 +139,9 @@ class Scene:
 def settings(folder: Path, url: str | None, secret: str, more: Mapping[str, object]) -> dict[str, str]:
     """The environment of one process."""
     given: dict[str, object] = {
+        **SETTINGS,
         **ports(),
         "SECRET_KEY": secret,
-        "DEFAULT_QUIET_HOURS": "none",
-        "TWILIO_ACCOUNT_SID": ACCOUNT,
-        "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
-        "TWILIO_SMS_FROM": SENDER,
-        "EMAIL_FROM": "Power <power@example.org>",
         **({} if url is None else {"REDIS_URL": url}),
         **more,
     }
@@ -179,7 +164,7 @@ async def scene(
     variables of each. `timeout`: of the carriers, seconds. `more`: settings of all, without their prefix.
     """
     secret = secrets.token_hex(32)
-    (folder / "gateway.toml").write_text(LIMITS.format(timeout=timeout))
+    (folder / "gateway.toml").write_text(limits(timeout))
     async with contextlib.AsyncExitStack() as stack:
         carrier = await stack.enter_async_context(Carrier().open())
         mailbox = await stack.enter_async_context(Mailbox().open())
@@ -201,19 +186,7 @@ async def scene(
             members[address] = member
         await asyncio.gather(*(one.wait_ready() for one in members.values()))
         http = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-        key = await _key(url or attach(folder / "var") or "", secret)
+        key = await new_key(url or attach(folder / "var") or "", secret)
         made_scene = Scene(members, Callers(http, next(iter(members)), key, random.Random(1)), carrier, mailbox)
         await made_scene.ready()
         yield made_scene
-
-
-async def _key(url: str, secret: str) -> str:
-    """An API key with every scope."""
-    client = await connect(url, max_connections=2)
-    scripts = Scripts(client)
-    try:
-        keys = ApiKeys(scripts, Clock(), purpose_key(SecretBytes(secret.encode()), "api keys"), None)
-        return (await keys.create("chaos", "live", SCOPES))[1]
-    finally:
-        await scripts.close()
-        await client.aclose()

@@ -253,3 +253,24 @@ def test_what_waits_because_the_provider_asked_us_to_slow_down_says_so() -> None
     assert following.held is not None
     assert (following.status, following.held.code, following.held.until) == ("held", "paced", T0 + 7_000)
     assert following.deadline == T0 + 3_600_000, "which moves no deadline"
+
+
+@pytest.mark.parametrize("category", NEXT_NOW)
+def test_what_is_in_a_hurry_is_not_tried_for_long_where_it_cannot_be_taken(category: str) -> None:
+    world = World(person("sms", "email"), note(category), {"sms": refused(Fault.UNAVAILABLE)}).run(59)
+    channels = [channel for channel, _ in world.began]
+    assert channels == ["sms", "sms", "sms", "email"]
+    assert 2 < world.began[-1][1] < 5
+
+
+@pytest.mark.parametrize("category", NEXT_NOW)
+def test_what_found_out_that_a_channel_is_down_goes_on_at_once(category: str) -> None:
+    """Its own failure has opened the breaker: it does not wait for its own next try there."""
+    shut = {"sms": Shut(0.5)}
+    world = World(person("sms", "email"), note(category), {"sms": refused(Fault.UNAVAILABLE)}, shut=shut, latency=600)
+    assert world.run(59).began == [("sms", 0), ("email", 0.6)]
+
+
+def test_with_nothing_else_left_even_what_is_in_a_hurry_is_tried_on() -> None:
+    world = World(person("sms"), note("code"), {"sms": refused(Fault.UNAVAILABLE)}).run(59)
+    assert len(world.began) > 4

@@ -12,15 +12,10 @@ from typing import Any, Final
 
 import aiohttp
 
-from gateway.secret_box import purpose_key
-from gateway.settings import load
-from gateway.store.api_keys import SCOPES, ApiKeys
-from gateway.store.clock import Clock
-from gateway.store.connect import connect
 from gateway.store.data_dir import socket_url
-from gateway.store.scripts import Scripts
 from tests.chaos.rig.callers import Callers
-from tests.chaos.rig.carrier import ACCOUNT, AUTH_TOKEN, SENDER, Carrier
+from tests.chaos.rig.carrier import Carrier
+from tests.chaos.rig.installation import SETTINGS, limits, new_key
 from tests.chaos.rig.ledger import Ledger, Reckoning
 from tests.chaos.rig.links import Link, opened
 from tests.chaos.rig.mailbox import Mailbox
@@ -31,12 +26,6 @@ from tests.support.commands import environment, free_ports
 from tests.support.running import HOST
 
 TRAP_SECONDS: Final = 60.0
-LIMITS: Final = """
-[channels.sms]
-timeout = {timeout}
-[channels.email]
-timeout = {timeout}
-"""
 
 
 class World:
@@ -143,19 +132,15 @@ async def world(
         }
         for link in links.values():
             await stack.enter_async_context(opened(link))
-        (folder / "gateway.toml").write_text(LIMITS.format(timeout=timeout) + toml)
+        (folder / "gateway.toml").write_text(limits(timeout) + toml)
         secret = secrets.token_hex(32)
         given = {
+            **SETTINGS,
             "SECRET_KEY": secret,
             "PUBLIC_URL": links["front"].url,
-            "TWILIO_ACCOUNT_SID": ACCOUNT,
-            "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
-            "TWILIO_SMS_FROM": SENDER,
             "TWILIO_API_BASE": links["carrier"].url,
             "SMTP_URL": f"smtp://{HOST}:{links['relay'].port}?starttls=never",
-            "EMAIL_FROM": "power@company.example",
             "BOUNCE_PORT": 0,
-            "DEFAULT_QUIET_HOURS": "none",
             **settings,
         }
         to_store: dict[str, RedisLink] = {}
@@ -174,7 +159,7 @@ async def world(
             [await member(f"worker-{n}", "worker") for n in range(workers)],
         )
         stack.push_async_callback(fleet.end)
-        key, _ = await asyncio.gather(_key(redis_url or _own(store), secret, folder), fleet.start())
+        key, _ = await asyncio.gather(new_key(redis_url or _own(store), secret), fleet.start())
         http = await stack.enter_async_context(
             aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=10), connector=aiohttp.TCPConnector(limit=0, force_close=False)
@@ -187,19 +172,6 @@ async def world(
 def _own(store: StoreServer | None) -> str:
     assert store is not None
     return socket_url(store.socket)
-
-
-async def _key(url: str, secret: str, folder: Path) -> str:
-    """An API key that may do everything, made as the command line makes it."""
-    settings = load({"GATEWAY_SECRET_KEY": secret}, folder, command="dev")
-    client = await connect(url, max_connections=2, name="chaos")
-    scripts = Scripts(client)
-    try:
-        keys = ApiKeys(scripts, Clock(), purpose_key(settings.secret_key, "api keys"), None)
-        return (await keys.create("chaos", "live", SCOPES))[1]
-    finally:
-        await scripts.close()
-        await client.aclose()
 
 
 async def sent_many(world: World, group: str, count: int, category: str = "outage", **more: Any) -> None:
