@@ -99,8 +99,8 @@ class Post:
 
     @property
     def burst(self) -> int:
-        """How many tokens the bucket holds: one second's worth."""
-        return max(1, math.ceil(self.rate or 1))
+        """How many tokens the bucket holds: a third of a second's worth, as workers look four times a second at least."""
+        return max(1, math.ceil((self.rate or 1) / 3))
 
     @property
     def full(self) -> bool:

@@ -96,7 +96,7 @@ async def test_a_node_that_hangs_holds_up_nobody_else(nodes: Cluster, monkeypatc
                     assert await note(scripts, at_node(nodes, one)) == "ok"
             assert not hanging.done()
             with pytest.raises(StoreUnavailable):
-                await hanging
+                await asyncio.wait_for(hanging, 6)
         await until(lambda: alive(scripts, at_node(nodes, sick)))
 
 

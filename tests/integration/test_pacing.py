@@ -251,7 +251,7 @@ async def test_how_long_the_critical_line_is_expected_to_take(
 async def test_granting_and_giving_back_add_up(scripts: Scripts, clock: Clock, redis_client: Redis) -> None:
     made = board(scripts, clock, messages_per_second=0.001 * 8, concurrency=64)
     post = made.posts["x"]
-    post.rate = 8.0
+    post.rate = 24.0
     total, others = await made.granted(post)
     assert (total, others) == (8, 6)
     await made.give_back(post, total)
