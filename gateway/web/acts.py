@@ -22,7 +22,7 @@ from gateway.store.clock import Clock
 from gateway.store.customers import Customers
 from gateway.store.keys import PARTITIONS, partition
 from gateway.store.scripts import Scripts
-from gateway.web.context import ChannelState, Opened
+from gateway.web.context import ChannelCondition, ChannelState, Opened
 
 PAGE_CHANNEL = "page"
 
@@ -119,15 +119,17 @@ class Board:
 
     async def _state(self, post: Post) -> ChannelState:
         # Between a failed probe and the next one nothing keeps a message out, but the channel isn't up.
-        shut = post.state(self._clock.now()).shut or (None if post.breaker.closed else "channel_down")
+        now = self._clock.now()
+        shut = post.state(now).shut or (None if post.breaker.closed else "channel_down")
+        condition: dict[str | None, ChannelCondition] = {"paused": "paused", "channel_down": "broken"}
         waiting: dict[str, int] = {}
         for lane in LANES:
             keys = [partition(n).line(post.line, lane) for n in range(PARTITIONS)]
             waiting[lane] = sum(await asyncio.gather(*(self._scripts.pipe.send("ZCARD", key) for key in keys)))
         return ChannelState(
             name=post.name,
-            state={None: "up", "paused": "paused", "channel_down": "broken"}[shut],  # pyright: ignore[reportArgumentType] - the three conditions
-            reason=post.pause.paused if shut == "paused" else _down(post) if shut else _slow(post, self._clock.now()),
+            state=condition.get(shut, "paced" if now < post.throttled_until else "up"),
+            reason=post.pause.paused if shut == "paused" else _down(post) if shut else _slow(post, now),
             proves=tuple(sorted(post.channel.traits.proves)),
             waiting=waiting,  # pyright: ignore[reportArgumentType] - keyed by lane
         )

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gateway.store.templates import Templates
 
 AnswerValue = str | int | bool | None
-ChannelCondition = Literal["up", "paused", "broken", "missing"]
+ChannelCondition = Literal["up", "paced", "paused", "broken", "missing"]
 
 
 class ChannelState(msgspec.Struct, frozen=True, kw_only=True):

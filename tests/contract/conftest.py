@@ -31,6 +31,13 @@ async def w(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[World]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def rough(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[World]:
+    """Another one, for carriers that behave so badly that the gateway may close a channel to everybody."""
+    async with world(tmp_path_factory.mktemp("rough")) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def trial(w: World) -> Api:
     """A key of mode `test` with every scope."""
     return await w.key(mode="test")

@@ -8,7 +8,7 @@ import html
 import re
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 from urllib.parse import parse_qsl, urldefrag, urlsplit
 
@@ -77,6 +77,8 @@ class Twilio:
         self.base = ""
         self.http: aiohttp.ClientSession | None = None
         self.release = asyncio.Event()
+        self.before: dict[str, Callable[[web.Request, Handed], Awaitable[web.StreamResponse | None]]] = {}
+        self.busy = self.most_busy = 0
         self.app = web.Application()
         root = f"/2010-04-01/Accounts/{ACCOUNT}"
         self.app.add_routes([
@@ -89,7 +91,8 @@ class Twilio:
             web.get(root + ".json", self._account),
         ])  # fmt: skip
 
-    async def _create(self, request: web.Request) -> web.Response:
+    async def _create(self, request: web.Request) -> web.StreamResponse:
+        """Takes it, and answers as told; `before` holds what happens first to those of a number, if only an answer."""
         pairs = parse_qsl((await request.read()).decode(), keep_blank_values=True)
         voice = request.path.endswith("Calls.json")
         kept = self.calls if voice else self.texts
@@ -99,12 +102,20 @@ class Twilio:
             f"{'CA' if voice else 'SM'}{len(self.texts) + len(self.calls):032x}", form["To"], pairs, time.time()
         )
         kept.append(handed)
+        self.busy += 1
+        self.most_busy = max(self.most_busy, self.busy)
+        try:
+            return await self._answer(request, handed, told)
+        finally:
+            self.busy -= 1
+
+    async def _answer(self, request: web.Request, handed: Handed, told: Told) -> web.StreamResponse:
+        if handed.to in self.before and (made := await self.before[handed.to](request, handed)) is not None:
+            return made
         if told.fate == HANG:
             await self.release.wait()
         if told.fate:
-            assert request.transport is not None
-            request.transport.abort()
-            return web.Response()
+            return cut(request)
         body = told.body if told.body is not None else self._resource(handed)
         return web.json_response(body, status=told.status, headers=told.headers)
 
@@ -191,6 +202,13 @@ class Twilio:
 
     async def press(self, call: Handed, digits: str) -> tuple[int, str]:
         return await self.post(call.attribute("Gather", "action"), {**self.news(call, "in-progress"), "Digits": digits})
+
+
+def cut(request: web.Request) -> web.Response:
+    """The line drops without an answer, unless the other side has gone already."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
 
 
 def port_of(runner: web.AppRunner) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections import defaultdict, deque
@@ -18,12 +19,18 @@ from tests.contract.waiting import eventually
 WECHAT_TOKEN = "contractwechattoken"
 
 
+def hang_up(server: SMTP) -> None:
+    """The line drops at once, without an answer."""
+    cast("asyncio.Transport", server.transport).abort()
+
+
 class Mail:
-    """A relay: takes everything, unless told otherwise per recipient."""
+    """A relay: takes everything, unless told otherwise per recipient; `cut`: the line drops "before" or "after" the mail."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, str, bytes]] = []
         self.told: dict[str, deque[str]] = defaultdict(deque)
+        self.cut: dict[str, str] = {}
         self.port = 0
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd looks for this name
@@ -31,12 +38,16 @@ class Mail:
     ) -> str:
         if self.told[address]:
             return self.told[address].popleft()
+        if self.cut.get(address) == "before":
+            hang_up(server)
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - the same
         data = cast("bytes", envelope.content)
         self.taken.extend((str(envelope.mail_from), one, data) for one in envelope.rcpt_tos)
+        if "after" in map(self.cut.get, envelope.rcpt_tos):
+            hang_up(server)
         return "250 2.0.0 taken"
 
     async def sender(self, to: str) -> str:

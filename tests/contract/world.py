@@ -222,8 +222,8 @@ def settings(twilio: Twilio, twilio_url: str, mail: Mail, wechat_url: str) -> di
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path, **more: object) -> AsyncGenerator[World]:
-    """Everything started; ended afterwards. `more`: settings beside the usual ones."""
+async def world(folder: Path, *, serve: tuple[str, ...] = ("serve",), **more: object) -> AsyncGenerator[World]:
+    """Everything started; ended afterwards. `more`: settings beside the usual ones; `serve`: how it is started."""
     async with contextlib.AsyncExitStack() as stack:
         twilio, mail, wechat = Twilio(), Mail(), WeChat()
         urls: list[str] = []
@@ -244,7 +244,7 @@ async def world(folder: Path, **more: object) -> AsyncGenerator[World]:
         twilio.http = wechat.http = http
         twilio.base = wechat.base = gateway.base
         twilio.public = given["GATEWAY_PUBLIC_URL"]
-        await gateway.start()
+        await gateway.start(*serve)
         stack.push_async_callback(gateway.stop)
         stack.callback(twilio.release.set)
         await gateway.ready(http)
