@@ -270,7 +270,9 @@ def test_no_answer_is_none(tmp_path: Path) -> None:
     assert ask(str(tmp_path / "none.sock"), "PING") is None
 
 
-async def test_a_server_that_hangs_is_not_waited_for_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_hangs_is_not_waited_for_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("gateway.store.embedded._HANGS_AFTER", 0.5)
     server = EmbeddedRedis(tmp_path)
     await server.start()
