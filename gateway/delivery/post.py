@@ -140,7 +140,7 @@ class Post:
 
     def wait_ms(self) -> int:
         """How long the last in the critical line is expected to wait, as far as this process can tell."""
-        paces = [self.takes_ms / self.window.size]
+        paces = [self.takes_ms / max(1, self.window.size)]
         if self.rate is not None:
             paces.append(1000 / self.rate)
         if self.calls is not None:

@@ -24,7 +24,7 @@ class Roll:
     def __init__(self, scripts: Scripts, clock: Clock, name: str, reads: int = SCHEMA) -> None:
         self._send = scripts.urgent.send
         self._clock = clock
-        self._name = name
+        self.name = name
         self.reads = reads
         self.writes = reads
         self.place, self.workers = 0, 1
@@ -32,12 +32,12 @@ class Roll:
     async def report(self) -> None:
         """Say that this process's worker has just gone through all partitions."""
         now = self._clock.now()
-        await self._send("ZADD", WORKERS, now, f"{self._name}:{self.reads}")
+        await self._send("ZADD", WORKERS, now, f"{self.name}:{self.reads}")
         await self._send("ZREMRANGEBYSCORE", WORKERS, "-inf", now - 20 * SILENT_MS)
 
     async def leave(self) -> None:
         """Say that this process's worker has stopped. Raises StoreUnavailable, RedisError."""
-        await self._send("ZREM", WORKERS, f"{self._name}:{self.reads}")
+        await self._send("ZREM", WORKERS, f"{self.name}:{self.reads}")
 
     async def read(self) -> None:
         """See which form of records every live worker can read (`writes`), and the place of this one among them."""
@@ -45,8 +45,8 @@ class Roll:
         # The first release wrote its name alone.
         known = [int(member.partition(b":")[2] or 1) for member in live]
         self.writes = min([self.reads, *known])
-        names = sorted({member.decode().partition(":")[0] for member in live} | {self._name})
-        self.place, self.workers = names.index(self._name), len(names)
+        names = sorted({member.decode().partition(":")[0] for member in live} | {self.name})
+        self.place, self.workers = names.index(self.name), len(names)
 
     async def trouble(self) -> str | None:
         """Why messages are not being worked on, for people; None when a worker has reported lately."""

@@ -90,7 +90,7 @@ class Process:
             pepper=PEPPER,
             test_callback_base="http://127.0.0.1:9",
         )
-        self.gateway.name = name
+        self.gateway.name = self.gateway.roll.name = name
         self.spawn(self._run()).add_done_callback(self._ended)
 
     @property

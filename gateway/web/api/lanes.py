@@ -33,7 +33,7 @@ def lane_of_message(gateway: Gateway, body: bytes) -> Lane:
     """The lane of a message; what can't be read will be refused."""
     try:
         found = _one.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return UNKNOWN
     return _lane(gateway, found)
 
@@ -42,7 +42,7 @@ def lane_of_batch(gateway: Gateway, body: bytes) -> Lane:
     """The lane of a batch: that of its most urgent message."""
     try:
         found = {_lane(gateway, one) for one in _many.decode(body).messages}
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return UNKNOWN
     for lane in LANES:
         if lane in found:
