@@ -29,6 +29,19 @@ SERVER: Final = shutil.which("redis-server")
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server isn't installed (apt-get install redis-server)")
 
 
+_SIGNS = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 class Authority:
     """A certificate authority of the test's own; `ca` is its certificate's file."""
 
@@ -59,7 +72,15 @@ class Authority:
         now = datetime.now(UTC)
         made = x509.CertificateBuilder(self._name, subject, key.public_key(), x509.random_serial_number())
         made = made.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-        return made.add_extension(extension, critical=False).sign(self._key, SHA256())
+        # Python 3.13 asks for what RFC 5280 wants of an authority: a critical constraint, its uses, and who signed it.
+        authority = isinstance(extension, x509.BasicConstraints)
+        made = made.add_extension(extension, critical=authority)
+        made = made.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        made = made.add_extension(signer, critical=False)
+        if authority:
+            made = made.add_extension(_SIGNS, critical=True)
+        return made.sign(self._key, SHA256())
 
 
 @pytest.fixture(scope="module")
