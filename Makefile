@@ -18,8 +18,8 @@ RUNTIME := $(VENV)/.installed-runtime
 DEV := $(VENV)/.installed-dev
 PROJECT := pyproject.toml requirements/build.txt requirements/runtime.txt
 
-# How pytest is run: make test WORKERS=4 ARGS="-k outage". One more than there are processors: many tests wait for processes.
-WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# How pytest is run: make test WORKERS=4 ARGS="-k outage"
+WORKERS ?= auto
 ARGS ?=
 
 .PHONY: help
