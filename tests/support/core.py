@@ -38,7 +38,7 @@ __all__ = ["Core", "Hang", "Scripted", "core", "until", "where"]
 
 T = TypeVar("T")
 LOOK_S: Final = 0.01
-PATIENCE_S: Final = 8.0
+PATIENCE_S: Final = 20.0
 SECRET: Final = secrets.token_hex(32)
 PEPPER: Final = secrets.token_bytes(32)
 PHONE: Final = "+306912345601"
