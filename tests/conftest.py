@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import AsyncGenerator, Generator
 from typing import Any, cast
 
@@ -11,6 +13,10 @@ from gateway.store.connect import connect
 from gateway.store.scripts import Scripts
 from tests.support.keyleaks import leaks
 from tests.support.redis_server import throwaway_redis
+
+# The suite starts some hundred processes: each would compile all modules anew where bytecode isn't kept.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture(scope="session")

@@ -44,8 +44,8 @@ class BadTemplates(Exception):
 
 @lru_cache(maxsize=1)
 def built_in() -> dict[str, Template]:
-    """The templates that come with the gateway, by id."""
-    return read_folder(BUILT_IN).templates
+    """The templates that come with the gateway, by id. They were checked before: each is compiled when it is used."""
+    return read_folder(BUILT_IN, check=False).templates
 
 
 def load(folder: Path | None) -> dict[str, Template]:
@@ -63,13 +63,16 @@ def _line(folder: Path, problem: FileProblem) -> str:
     return f"{place if problem.locale is None else place / (problem.locale + '.toml')}: {problem.text}"
 
 
-def read_folder(folder: Path) -> Folder:
-    """Read every template of a folder and note what is wrong. Raises OSError when the folder can't be read."""
+def read_folder(folder: Path, *, check: bool = True) -> Folder:
+    """Read every template of a folder and note what is wrong. Raises OSError when the folder can't be read.
+
+    `check` False: their texts aren't compiled, so mistakes in these show when they are used.
+    """
     templates: dict[str, Template] = {}
     samples: dict[str, dict[str, Any]] = {}
     problems: list[FileProblem] = []
     for place in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        locales, wrong = _read_template(place)
+        locales, wrong = _read_template(place, check=check)
         try:
             samples[place.name] = _read_sample(place / SAMPLE)
         except ValueError as error:
@@ -80,7 +83,7 @@ def read_folder(folder: Path) -> Folder:
     return Folder(templates, samples, tuple(problems))
 
 
-def _read_template(place: Path) -> tuple[dict[str, LocaleParts], list[FileProblem]]:
+def _read_template(place: Path, *, check: bool) -> tuple[dict[str, LocaleParts], list[FileProblem]]:
     name = place.name
     locales: dict[str, LocaleParts] = {}
     wrong: list[FileProblem] = []
@@ -95,7 +98,7 @@ def _read_template(place: Path) -> tuple[dict[str, LocaleParts], list[FileProble
             wrong.append(FileProblem(name, path.stem, str(error)))
     if not locales and not wrong:
         wrong.append(FileProblem(name, None, "There is no <locale>.toml in this folder."))
-    for pointer, detail in template_problems(locales) if locales else ():
+    for pointer, detail in template_problems(locales) if locales and check else ():
         _, _, locale, *part = pointer.split("/")
         wrong.append(FileProblem(name, locale, f"{'/'.join(part)}: {detail}" if part else detail))
     return locales, wrong
