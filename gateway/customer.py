@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-HealthState = Literal["suspect", "suppressed"]
+HealthState = Literal["good", "suspect", "suppressed"]
 
 
 class Address(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,9 +45,11 @@ class Preferences(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ConsentEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of the append-only ledger. `channel` and `category` may be "*"; `address` is a keyed hash or None.
+    """One line of the append-only ledger. `channel` and `category` may be "*"; `at` in ms.
 
-    An entry with `address` binds that address alone, whoever owns it.
+    `wording`: the very words that were shown or written, `version`: of the page, form or template they stood in. `way`:
+    by what it came; `proof`: where the evidence lies. `address` (a keyed hash): the entry binds that address alone,
+    whoever owns it; `source` (a keyed hash): the address it was said from where it binds the whole person.
     """
 
     channel: str
@@ -58,16 +60,41 @@ class ConsentEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     at: int
     proof: str | None = None
     address: str | None = None
+    version: str | None = None
+    source: str | None = None
+
+
+class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that taught us something of an address on a channel.
+
+    `ref`: the attempt, as "<message>/<attempt>". `fault`: a `message.Fault`, or ALIVE: it was reached after all. `at` in
+    ms. `provider_code` as the provider gave it, `bounce`: the id of the returned mail, as the log has it.
+    """
+
+    ref: str
+    at: int
+    fault: str
+    provider_code: str | None = None
+    bounce: str | None = None
 
 
 class AddressHealth(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why an address is doubted or no longer used. `until` None: until lifted."""
+    """Why an address is doubted or no longer used; "good" while there are doubts, too few to matter.
+
+    `reason` is a sentence for people, `code` the fault it speaks of. `at`: since when, `until`: it lapses then (None:
+    not before it is lifted), `count`: how many attempts say so, `evidence`: the newest of them, `refs`: all of them.
+    `proved_at`: the last proof of life since the first doubt.
+    """
 
     state: HealthState
     reason: str
     at: int
     until: int | None = None
     count: int = 1
+    code: str = ""
+    evidence: Evidence | None = None
+    refs: tuple[str, ...] = ()
+    proved_at: int | None = None
 
 
 class Customer(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -75,7 +102,8 @@ class Customer(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `keys` maps each address value to its keyed hash; `health` is keyed "<channel>:<keyed hash>"; `wrote_at` says when
     the person last wrote to us on a channel (ms), which opens WeChat's reply window; `used_at` when a one-off recipient
-    was last addressed, to the day (ms).
+    was last addressed, to the day (ms); `confirmed` (by keyed hash) when the person proved by a code that an address is
+    theirs (ms).
     """
 
     id: str
@@ -95,8 +123,14 @@ class Customer(msgspec.Struct, kw_only=True, omit_defaults=True):
     profile_at: int = 0
     preferences_at: int = 0
     used_at: int = 0
+    confirmed: dict[str, int] = {}
 
     def health_of(self, address: Address, now: int) -> AddressHealth | None:
         """The current doubt about an address, if any that has not lapsed by `now`."""
-        found = self.health.get(f"{address.channel}:{self.keys.get(address.value, '')}")
-        return found if found is not None and (found.until is None or found.until > now) else None
+        found = self.watched(address.channel, address.value)
+        doubted = found is not None and found.state != "good" and (found.until is None or found.until > now)
+        return found if doubted else None
+
+    def watched(self, channel: str, value: str) -> AddressHealth | None:
+        """What is held against an address, however little or old; None: nothing."""
+        return self.health.get(f"{channel}:{self.keys.get(value, '')}")

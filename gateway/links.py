@@ -27,12 +27,27 @@ _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _LONGEST: Final = 2048
 
 
+def preference_payload(mode: str, customer: str) -> str:
+    """What a link to a preference centre is for. One of a message that isn't live names its mode: it shows, and changes nothing."""
+    return customer if mode == "live" else f"{mode}/{customer}"
+
+
+def preference_subject(payload: str) -> tuple[str, str]:
+    """Mode and customer of such a link."""
+    mode, slash, customer = payload.partition("/")
+    return (mode, customer) if slash else ("live", payload)
+
+
 class BadLink(Exception):
     """The token was not made by us for this purpose, or has been changed."""
 
 
 class LapsedLink(BadLink):
-    """The token was good once; its time is over."""
+    """The token was good once; its time is over. `payload`: what it was for."""
+
+    def __init__(self, payload: str = "") -> None:
+        super().__init__("its time is over")
+        self.payload = payload
 
 
 class _Short(SigningAlgorithm):
@@ -70,6 +85,10 @@ class Links:
 
     def read(self, purpose: str, token: str) -> str:
         """The payload of a token. Raises LapsedLink after its end, BadLink for everything that isn't ours."""
+        return self.opened(purpose, token)[0]
+
+    def opened(self, purpose: str, token: str) -> tuple[str, int]:
+        """The payload of a token and its end (ms since the epoch). Raises as `read`."""
         if len(token) > _LONGEST:
             raise BadLink
         try:
@@ -78,9 +97,10 @@ class Links:
             raise BadLink from forged
         if not _EXPIRY.fullmatch(ends):
             raise BadLink
+        payload = _unpacked(subject[1:]) if subject.startswith("~") else subject
         if int(ends, 36) <= self._clock() // 1000:
-            raise LapsedLink
-        return _unpacked(subject[1:]) if subject.startswith("~") else subject
+            raise LapsedLink(payload)
+        return payload, int(ends, 36) * 1000
 
     def _signer(self, purpose: str) -> Signer:
         """The purpose's signer; its keys, an HMAC of the purpose each, are derived once."""

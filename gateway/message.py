@@ -41,6 +41,10 @@ SCHEMA: Final = 1
 """Schema number of the stored state. Workers skip records of a newer schema."""
 
 
+NOBODY: Final = "~erased."
+"""What stands in the place of a customer's id begins with, once the person has been erased; no customer has such an id."""
+
+
 class Fault(enum.StrEnum):
     """Why a provider did not deliver: a closed list; `routing.retry.REMEDIES` says what each one asks for."""
 
@@ -91,6 +95,7 @@ class Attempt(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One hand-over of the message to a provider. `id` is unique within its message.
 
     `mark` tells it from one that another worker has begun under the same id, when only one of the two came to be.
+    `bounce`: the id of the returned mail that told of its fate, as the log has it.
     """
 
     id: str
@@ -105,6 +110,7 @@ class Attempt(msgspec.Struct, kw_only=True, omit_defaults=True):
     fault: Fault | None = None
     provider_id: str | None = None
     provider_code: str | None = None
+    bounce: str | None = None
     retry_after: int | None = None
     lease_until: int = 0
     mark: str = ""
@@ -133,6 +139,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fault: Fault | None = None
     provider_id: str | None = None
     provider_code: str | None = None
+    bounce: str | None = None
     retry_after: int | None = None
     units: int | None = None
     cost: Cost | None = None
@@ -196,7 +203,11 @@ PENDING: Final = Verdict()
 
 
 class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The record kept in Redis for one message; content lives beside it (`store.messages`)."""
+    """The record kept in Redis for one message; content lives beside it (`store.messages`).
+
+    `born`: when its customer was created (ms): of two who had the same id one after the other, it is for that one.
+    `proves`: the person asked for it, to prove an address theirs: it goes even where the address is no longer used.
+    """
 
     id: str
     mode: Mode
@@ -206,6 +217,7 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     reach: Reach
     created_at: int
     due_at: int
+    born: int = 0
     expires_at: int | None = None
     send_at: int | None = None
     send_at_local: str | None = None
@@ -235,6 +247,7 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     acknowledged_at: int | None = None
     acknowledged_by: str | None = None
     retry_of: str | None = None
+    proves: bool = False
     claimed: bool = False
     superseded_by: str | None = None
     cancelled_at: int | None = None
@@ -243,6 +256,11 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     def done(self) -> bool:
         """True once no attempt begins any more."""
         return self.closing is not None
+
+    @property
+    def erased(self) -> bool:
+        """True once nothing in the record says whose message it was: no news is taken in any more."""
+        return self.customer.startswith(NOBODY)
 
     def attempt(self, attempt_id: str) -> Attempt | None:
         """The attempt of that id, or None."""

@@ -87,6 +87,7 @@ def _merge_details(attempt: Attempt, news: Receipt) -> None:
         if news.retry_after is not None:
             attempt.retry_after = max(attempt.retry_after or 0, news.retry_after)
     attempt.provider_id = min(filter(None, (attempt.provider_id, news.provider_id)), default=None)
+    attempt.bounce = min(filter(None, (attempt.bounce, news.bounce)), default=None)
     attempt.units = max(filter(None, (attempt.units, news.units)), default=None)
     if news.cost is not None and (attempt.cost is None or news.cost.amount > attempt.cost.amount):
         attempt.cost = news.cost

@@ -12,13 +12,15 @@ from typing import Final
 
 import phonenumbers
 from babel.core import get_global
-from email_validator import EmailNotValidError, validate_email
+from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult
 
 _PHONE_CHANNELS: Final = frozenset(("sms", "voice"))
 _COSTLY: Final = frozenset((PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST))
 _OPENID: Final = re.compile(r"[A-Za-z0-9_-]{6,128}")
 _DIALLED: Final = re.compile(r"[+0-9 ().\-/\u00a0\u2010-\u2015]{1,40}")
+_PLAIN_LOCAL: Final = re.compile(r"(?=.{1,64}\Z)[a-z0-9]+(?:[._+-][a-z0-9]+)*")
+_PLAIN_MOST: Final = 200
 _LONGEST: Final = 400
 """Nothing longer is looked at; an e-mail address has at most 254 characters (RFC 5321)."""
 _EXAMPLE: Final = "write it with the country code, such as +302101234567"
@@ -146,8 +148,22 @@ def _phone(value: str, default_country: str | None) -> str:
 
 def _email(value: str) -> str:
     text = value.strip()
+    local, _, domain = text.partition("@")
+    if _PLAIN_LOCAL.fullmatch(local) and len(text) <= _PLAIN_MOST:
+        # Nothing about such a name depends on its domain, and most domains stand in many addresses.
+        return f"{local}@{_domain(domain)}"
+    found = _validated(text)
+    return f"{found.local_part}@{found.ascii_domain}"
+
+
+@lru_cache(maxsize=4096)
+def _domain(domain: str) -> str:
+    return str(_validated(f"a@{domain}").ascii_domain)
+
+
+def _validated(text: str) -> ValidatedEmail:
     try:
-        found = validate_email(
+        return validate_email(
             text,
             check_deliverability=False,
             # .test is reserved for tests (RFC 6761); the sandbox and sample customers live there.
@@ -155,7 +171,6 @@ def _email(value: str) -> str:
         )
     except EmailNotValidError as bad:
         raise ValueError(f"isn't an e-mail address such as name@example.com: {bad}") from None
-    return f"{found.local_part}@{found.ascii_domain}"
 
 
 def _openid(value: str) -> str:

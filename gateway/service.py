@@ -96,11 +96,11 @@ class Service:
         if "console" in self.roles:
             self.console_url = await self._serve(build_console_app(gateway), settings.console_port)
         if "callbacks" in self.roles and settings.smtp is not None:
-            returns = Returns(settings, gateway.receipts, gateway.messages, gateway.customers, gateway.clock)
-            self._bounces = BounceServer(returns)
+            returns = Returns(settings, gateway.receipts, gateway.messages, gateway.customers, gateway.metrics)
+            self._bounces = BounceServer(returns, gateway.clock)
             await self._bounces.start(settings.http_host, settings.bounce_port, share=self._reuse_port)
         if "worker" in self.roles:
-            self._tasks.append(asyncio.create_task(gateway.housekeeper.run()))
+            self._tasks += [asyncio.create_task(keep()) for keep in (gateway.housekeeper.run, gateway.erasures.run)]
             self._worker = gateway.worker(Isolation(place))
             self._tasks.append(asyncio.create_task(self._worker.run()))
             self._tasks[-1].add_done_callback(self._worker_ended)

@@ -107,6 +107,8 @@ def load(environ: Mapping[str, str], cwd: Path, *, command: str = "serve", plugi
         senders=tables.senders(),
         cases=tables.cases(),
         limits=tables.limits(),
+        caps=tables.caps(),
+        brand=tables.brand(),
     )
     return _with_key(draft, reader)
 

@@ -27,7 +27,7 @@ NAMES: Final = (
     *("DEFAULT_TIME_ZONE", "DEFAULT_QUIET_HOURS"),
     *("RETENTION_CONTENT_DAYS", "RETENTION_MESSAGE_DAYS", "RETENTION_TIMELINE_DAYS"),
 )
-TABLES: Final = ("wechat", "categories", "channels", "senders", "cases", "limits")
+TABLES: Final = ("wechat", "categories", "channels", "senders", "cases", "limits", "caps", "brand")
 
 
 class Given(NamedTuple):

@@ -1,6 +1,6 @@
-"""The tables of `gateway.toml`: `[categories.*]`, `[channels.*]`, `[senders]`, `[cases.*]`, `[limits]`, `[wechat.default_template]`.
+"""The tables of `gateway.toml`: `[categories.*]`, `[channels.*]`, `[senders]`, `[cases.*]`, `[limits]`, `[caps.*]`, `[brand]`, `[wechat.default_template]`.
 
-What a category may say is checked where categories are understood (`routing/policy.py`); here only that it is a table.
+What a category or a cap may say is checked where it is understood (`routing/policy.py`); here only that it is a table.
 """
 
 from __future__ import annotations
@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 import phonenumbers
 
 from gateway import settings_values as values
-from gateway.settings_types import CaseSettings, ChannelSettings, LimitSettings, Voice, WeChatTemplate
+from gateway.settings_types import BrandSettings, CaseSettings, ChannelSettings, LimitSettings, Voice, WeChatTemplate
 
 CHANNELS: Final = ("sms", "email", "wechat", "voice")
+_COLOUR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _EXAMPLES: Final = {"per_prefix_per_day": "+44", "per_country_per_day": "GB"}
 _SERVICE: Final = re.compile(r"MG[0-9a-zA-Z]{32}")
@@ -32,6 +34,10 @@ class Tables:
     def categories(self) -> dict[str, dict[str, Any]]:
         """Name -> what it changes, unread."""
         return dict(self._named("categories"))
+
+    def caps(self) -> dict[str, dict[str, Any]]:
+        """Name -> a cap over several categories, unread."""
+        return dict(self._named("caps"))
 
     def channels(self, plugins: Collection[str]) -> dict[str, ChannelSettings]:
         """Name -> what the operator says of the channel. `plugins`: names of channels installed beside the built-in."""
@@ -83,6 +89,20 @@ class Tables:
             per_prefix_per_day=prefixes,
             per_country_per_day=countries,
         )
+
+    def brand(self) -> BrandSettings:
+        """`[brand]`: who the public pages speak for."""
+        table = self._tables.get("brand", {})
+        self._only("brand", table, BrandSettings.__struct_fields__)
+        parsers = {"name": values.text, "colour": _colour, "privacy_url": _page, "contact": _contact}
+        found: dict[str, str] = {}
+        for key, parse in parsers.items():
+            try:
+                if (text := self._text("brand", table, key)) is not None:
+                    found[key] = parse(text.strip())
+            except ValueError as bad:
+                self._problem(f"brand.{key}", str(bad))
+        return BrandSettings(**found)
 
     def _numbers_by(self, name: str, limits: Mapping[str, Any], parse: Callable[[str], str]) -> dict[str, int]:
         where, table = f"limits.{name}", limits.get(name, {})
@@ -213,3 +233,34 @@ class Tables:
 
     def _problem(self, where: str, what: str) -> None:
         self._problems.append(f"{where} in {self._file}: {what}")
+
+
+def _page(value: str) -> str:
+    """An https or http address of a page, as people may be sent to it."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or " " in value:
+        raise ValueError(f"must be the address of a page such as https://example.com/privacy, not {value!r}")
+    return values.text(value)
+
+
+def _contact(value: str) -> str:
+    """Where people turn to: an e-mail address, a telephone number or a page."""
+    if value.startswith("+"):
+        return values.phone(value)
+    return values.email(value) if "@" in value and "/" not in value else _page(value)
+
+
+def _colour(value: str) -> str:
+    """A colour that white letters can be read on (WCAG 2.2, 1.4.3: 4.5 to 1), written #rrggbb."""
+    if not _COLOUR.fullmatch(value):
+        raise ValueError(f"must be a colour such as #0b5c86, not {value!r}")
+    if 1.05 / (luminance(value) + 0.05) < 4.5:
+        raise ValueError(f"{value} is too light: white letters can't be read on it; take a darker one")
+    return value.lower()
+
+
+def luminance(value: str) -> float:
+    """How bright a colour #rrggbb is, 0 to 1 (WCAG 2.2, relative luminance)."""
+    shares = [int(value[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -133,6 +133,18 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self != LimitSettings()
 
 
+class BrandSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Who the public pages speak for. None: nothing is said of it.
+
+    `colour`: "#rrggbb" for buttons and links; `contact`: an e-mail address, a telephone number or a web address.
+    """
+
+    name: str | None = None
+    colour: str | None = None
+    privacy_url: str | None = None
+    contact: str | None = None
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting, checked. Its `repr` names where and what, never a secret or an address."""
 
@@ -180,6 +192,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Category -> country (or `*`) -> sender."""
     cases: dict[str, CaseSettings]
     limits: LimitSettings = LimitSettings()
+    caps: dict[str, dict[str, Any]] = {}
+    """Name -> a frequency cap over several categories, unread."""
+    brand: BrandSettings = BrandSettings()
 
     def __repr__(self) -> str:
         redis = "embedded" if self.redis_url is None else "by URL"

@@ -13,7 +13,7 @@ answers with 403 and 400.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import aiohttp
 import msgspec
@@ -29,19 +29,24 @@ __all__ = [
     "Accepted",
     "Attachment",
     "Callback",
+    "CannotErase",
     "Channel",
     "Deps",
+    "Dialled",
     "Forged",
     "Inbound",
+    "Line",
     "Malformed",
     "Outbound",
     "Reading",
     "Refused",
     "Rendered",
     "Reply",
+    "Speech",
     "Traits",
     "Unknown",
     "WeChatTemplate",
+    "erase_copy",
 ]
 
 
@@ -104,6 +109,18 @@ class Absent(msgspec.Struct, frozen=True):
     """Asked afterwards, the provider knows nothing of the attempt."""
 
 
+class Erased(msgspec.Struct, frozen=True):
+    """The provider has deleted its copy of an attempt, or has none."""
+
+
+class CannotErase(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider keeps its copy. `reason` for people; `later`: it may be otherwise when asked again."""
+
+    reason: str
+    code: str | None = None
+    later: bool = False
+
+
 class Callback(msgspec.Struct, frozen=True, kw_only=True):
     """An HTTP request from a provider, untouched.
 
@@ -128,23 +145,58 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     body: str = ""
 
 
+InboundKind = Literal["text", "key", "opt_out", "opt_in", "help", "follow", "unfollow", "scan", "call", "ivr"]
+
+
 class Inbound(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something a person did: wrote, pressed a key, followed, left.
 
     `id` is the provider's own id, for de-duplication. `sender` is the normalised address. `message` and `attempt` are
-    known when the channel knows what is being answered (a pressed key, a link).
+    known when the channel knows what is being answered (a pressed key, a link). `opens`: for how many seconds it lets us
+    answer freely, where that is shorter than after a text (a WeChat menu); None: as long as the channel's window.
     """
 
     id: str
     channel: str
     sender: str
-    kind: Literal["text", "key", "opt_out", "opt_in", "follow", "unfollow", "scan", "call"] = "text"
+    kind: InboundKind = "text"
     text: str = ""
     to: str = ""
     at: int = 0
     message: str | None = None
     attempt: str | None = None
+    opens: int | None = None
     raw: dict[str, Any] = {}
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One thing to be spoken, in its language (BCP 47)."""
+
+    language: str
+    text: str
+
+
+class Dialled(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who called us and waits to hear something.
+
+    `caller`: their number (E.164), None where it is withheld; `trusted` False where the network says that it is not
+    theirs. `state` is what the last `Speech` of this call had, "" when it begins; `keys` what was pressed since. `at` in ms.
+    """
+
+    call: str
+    caller: str | None
+    at: int
+    state: str = ""
+    keys: str = ""
+    trusted: bool = True
+
+
+class Speech(msgspec.Struct, frozen=True, kw_only=True):
+    """What to say to a caller: then wait for `keys` keys and come back with `state`, or hang up where it is None."""
+
+    lines: tuple[Line, ...]
+    keys: int = 1
+    state: str | None = None
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,8 +204,9 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     `receipts` are (message id, receipt); `by_provider_id` are (provider id, receipt without attempt) for providers whose
     callbacks carry nothing of ours. `respond` makes the answer; it is given the attempt's `Outbound` when `speaks`
-    names a (message id, attempt id), else None. `once` is (mark, digest of the body) where the provider's signature
-    leaves the body out: a mark that has come before with another body makes the callback a forged one.
+    names a (message id, attempt id), else None. `dialled` is a caller who waits; `speak` puts what they are to hear
+    into an answer. `once` is (mark, digest of the body) where the provider's signature leaves the body out: a mark that
+    has come before with another body makes the callback a forged one.
     """
 
     receipts: tuple[tuple[str, Receipt], ...] = ()
@@ -161,7 +214,10 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     inbound: tuple[Inbound, ...] = ()
     speaks: tuple[str, str] | None = None
     once: tuple[str, bytes] | None = None
+    dialled: Dialled | None = None
+    speak: Callable[[Speech], Reply] = lambda _speech: Reply()
     respond: Callable[[Outbound | None], Reply] = lambda _out: Reply()
+    say: Callable[[str], Reply] | None = None
 
 
 class Forged(Exception):
@@ -197,3 +253,21 @@ class Channel(Protocol):
     async def close(self) -> None:
         """Give back connections."""
         ...
+
+
+@runtime_checkable
+class Erases(Protocol):
+    """A channel whose provider deletes its copies of what was sent, or says why it doesn't. A channel need not be one."""
+
+    async def erase(self, attempt: Attempt) -> Erased | CannotErase:
+        """Have the provider delete what it holds of an attempt that has ended. Safe to repeat."""
+        ...
+
+
+async def erase_copy(channel: Channel | None, attempt: Attempt) -> Erased | CannotErase:
+    """Have a provider delete its copy of an attempt, if its channel can."""
+    if channel is None:
+        return CannotErase(reason="The channel isn't set up any more.", code="no_channel")
+    if isinstance(channel, Erases):
+        return await channel.erase(attempt)
+    return CannotErase(reason="This channel has no way to delete what it has handed over.", code="no_way")

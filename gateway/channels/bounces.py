@@ -100,6 +100,8 @@ def _parse(raw: bytes, read: VerpReader, now: int, envelope_to: Sequence[str]) -
         return _from_reports(reports, about, now)
     if (complaint := _complaint(mail, parts)) is not None:
         return _from_complaint(complaint, about, now)
+    if any(_is(part, "feedback-report") for part in parts):
+        return BounceNews(about=about, reason="no_complaint")  # of our signature, or that somebody wants our mail
     if any(_is(part, "delivery-status") for part in mail.walk()):
         return BounceNews(about=about, reason="no_bounce")  # somebody forwards a report; the detectors would read it
     if _is_auto_reply(mail):

@@ -19,6 +19,7 @@ from gateway.channels.base import (
     Absent,
     Accepted,
     Callback,
+    CannotErase,
     Deps,
     Malformed,
     Outbound,
@@ -106,6 +107,13 @@ class EmailChannel:
 
     async def recall(self, attempt: Attempt) -> None:
         """A mail can't be called back."""
+
+    async def erase(self, attempt: Attempt) -> CannotErase:  # noqa: ARG002 - no mail can be
+        """A delivered mail can't be deleted."""
+        return CannotErase(
+            reason="An e-mail lies in the mailboxes of others: what was delivered there can't be deleted from here.",
+            code="no_way",
+        )
 
     def read(self, call: Callback) -> Reading:
         """No provider calls back about e-mail by HTTP. Raises Malformed."""

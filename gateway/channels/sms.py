@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final, Literal, Self
+from xml.sax.saxutils import escape
 
 import phonenumbers
 import structlog
@@ -16,7 +17,9 @@ from gateway.channels.base import (
     Absent,
     Accepted,
     Callback,
+    CannotErase,
     Deps,
+    Erased,
     Inbound,
     Malformed,
     Outbound,
@@ -53,7 +56,12 @@ _STATUS: Final[dict[str, AttemptStatus]] = {
     "read": "delivered",
 }
 _LONGEST_VALIDITY: Final = 36_000
-_OPT_OUT_TYPE: Final[dict[str, Literal["opt_out", "opt_in"]]] = {"STOP": "opt_out", "START": "opt_in"}
+# Twilio, advanced opt-out: it has recognised the word and answered it itself.
+_OPT_OUT_TYPE: Final[dict[str, Literal["opt_out", "opt_in", "help"]]] = {
+    "STOP": "opt_out",
+    "START": "opt_in",
+    "HELP": "help",
+}
 _TOLD_ELSEWHERE: Final = frozenset(("AccountSid", "Body", "From", "MessageSid", "SmsMessageSid", "SmsSid", "To"))
 _STATUS_PATH: Final = re.compile(rf"status/{IDS}")
 _EMPTY_ANSWER: Final = Reply(content_type="text/xml", body='<?xml version="1.0" encoding="UTF-8"?><Response/>')
@@ -128,11 +136,15 @@ class Sms:
     async def recall(self, attempt: Attempt) -> None:
         """Does nothing: a message that Twilio has can't be called back."""
 
+    async def erase(self, attempt: Attempt) -> Erased | CannotErase:
+        """Delete Twilio's copy of a message."""
+        return await self._account.erase(self._account.api.messages, attempt.provider_id)
+
     def read(self, call: Callback) -> Reading:
         """A status callback or an inbound message. Raises Forged or Malformed."""
         form = self._account.form(call)
         if call.path == "inbound":
-            return Reading(inbound=(_inbound(form, call.now),), respond=lambda _out: _EMPTY_ANSWER)
+            return Reading(inbound=(_inbound(form, call.now),), respond=lambda _out: _EMPTY_ANSWER, say=_answer)
         path = _STATUS_PATH.fullmatch(call.path)
         if path is None:
             raise Malformed("no such callback")
@@ -140,6 +152,12 @@ class Sms:
 
     async def close(self) -> None:
         """Nothing to give back: the session is shared."""
+
+
+def _answer(words: str) -> Reply:
+    """Words that Twilio sends back as a message (TwiML for messaging: Message)."""
+    body = f'<?xml version="1.0" encoding="UTF-8"?><Response><Message>{escape(clean(words))}</Message></Response>'
+    return Reply(content_type="text/xml", body=body)
 
 
 def _country(number: str) -> str:

@@ -21,7 +21,7 @@ from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioS
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
-from gateway.channels.base import Callback, Deps, Forged, Malformed, Refused, Unknown
+from gateway.channels.base import Callback, CannotErase, Deps, Erased, Forged, Malformed, Refused, Unknown
 from gateway.channels.faults import Row, ambiguous, fault_of, load_table, row_of
 from gateway.channels.twilio_http import Exchange, PooledClient, Unreadable, exchange
 from gateway.message import Cost, Fault
@@ -41,6 +41,7 @@ _MAX_FORM: Final = 65_536
 """Bytes; a form is taken apart before its signature can be checked, and that takes time."""
 _PAGE: Final = 100
 _PAGES: Final = 5
+_NOT_FOUND: Final = 404
 _WELL_BEFORE_MS: Final = 3_600_000
 
 _log = structlog.get_logger()
@@ -195,6 +196,22 @@ class Account:
             if page is None or any(0 < created_ms(one) < started_at - _WELL_BEFORE_MS for one in records):
                 return found
         return found or Unknown(detail="too many to that number")
+
+    async def erase(self, resources: Any, sid: str | None) -> Erased | CannotErase:
+        """Delete a message or a call with all that hangs on it. What Twilio hasn't finished with can't be deleted yet.
+
+        Twilio: messages resource, calls resource, "delete"; error 20009. Its back-ups keep texts for up to 30 days.
+        """
+        if not sid:
+            return CannotErase(reason="Twilio's id of it is not known.", code="no_id")
+        done = await self.ask(resources(sid).delete_async)
+        if exchange.get().status == _NOT_FOUND:
+            return Erased()
+        if isinstance(done, Unknown):
+            return CannotErase(reason=f"Twilio could not be asked: {done.detail}.", later=True)
+        if isinstance(done, Refused):
+            return CannotErase(reason=f"Twilio refused: {done.detail}.", code=done.code, later=True)
+        return Erased()
 
     def form(self, call: Callback) -> MultiDict[str]:
         """The parameters of a genuine callback, repeated names kept. Raises Forged or Malformed.

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from twilio.twiml.voice_response import Gather, VoiceResponse
 
-from gateway.channels.base import Outbound
+from gateway.channels.base import Outbound, Speech
 from gateway.prompts import digits_needed, opt_out_key, read_key
 from gateway.settings_types import Voice
 from gateway.text import clean
@@ -27,9 +27,8 @@ LONGEST_INLINE: Final = 4000
 """Characters of TwiML that may travel with the request for a call (calls resource, parameter Twiml)."""
 LAST_READING: Final = 5
 _KEY_SECONDS: Final = 8
-_NO_CALLS: Final = (
-    "This number sends automatic messages and can't take calls. Please use the contact in your message. Goodbye."
-)
+_MENU_SECONDS: Final = 10
+"""How long a caller may think: nobody is hurried, and a phone held to the ear needs a moment to be looked at."""
 _SCRIPTS: Final = {"zh-cn": "zh-hans", "zh-sg": "zh-hans", "zh-hk": "zh-hant", "zh-mo": "zh-hant", "zh": "zh-hans"}
 
 
@@ -104,9 +103,24 @@ def voicemail(out: Outbound, voice: Voice) -> str:
     return _farewell(_speech(out), voice)
 
 
-def no_calls() -> str:
-    """The answer to someone who calls our number, in English: nothing is known of the caller yet."""
-    return _farewell(_NO_CALLS, DEFAULT_VOICES["en"])
+def menu(speech: Speech, voices: Mapping[str, Voice], base: str) -> str:
+    """What a caller hears, each line in the voice of its language, then the keys that are waited for.
+
+    Where none come, the call goes on to the same address without them. `base`: what our own address begins with.
+    """
+    response: Any = VoiceResponse()
+    parent = response
+    if speech.state is not None:
+        here = f"{base}/callbacks/voice/menu/{speech.state}#rc=3&rp=all"
+        parent = response.gather(
+            input="dtmf", num_digits=speech.keys, timeout=_MENU_SECONDS, finish_on_key="", action=here, method="POST"
+        )
+        response.redirect(here, method="POST")
+    for line in speech.lines:
+        _say(parent, voice_for(line.language, voices) or DEFAULT_VOICES["en"], line.text)
+    if speech.state is None:
+        response.hangup()
+    return str(response)
 
 
 def _farewell(text: str, voice: Voice | None) -> str:

@@ -22,7 +22,9 @@ from gateway.channels.base import (
     Absent,
     Accepted,
     Callback,
+    CannotErase,
     Deps,
+    Erased,
     Inbound,
     Malformed,
     Outbound,
@@ -32,6 +34,7 @@ from gateway.channels.base import (
     Traits,
     Unknown,
 )
+from gateway.channels.calling import keys_in, read_dialled
 from gateway.channels.twilio_api import IDS, Account, code_in, cost_of, fault_for
 from gateway.channels.twiml import voice_for
 from gateway.message import AnsweredBy, Attempt, AttemptStatus, Fault, Receipt
@@ -139,6 +142,10 @@ class Voice:
         if attempt.provider_id:
             await self._update(attempt.provider_id, status="canceled")
 
+    async def erase(self, attempt: Attempt) -> Erased | CannotErase:
+        """Delete Twilio's record of a call; calls are never recorded as sound."""
+        return await self._account.erase(self._account.api.calls, attempt.provider_id)
+
     async def leave_voicemail(self, call: str, out: Outbound) -> None:
         """Replace what a running call says by one reading for the machine that answered; a one-time code hangs up instead."""
         voice = voice_for(out.words.language, self._voices)
@@ -159,8 +166,8 @@ class Voice:
         sid = form.get("CallSid")
         if not sid:
             raise Malformed("a call without an id")
-        if call.path == "inbound":
-            return _rang(form, sid, call.now)
+        if (dialled := read_dialled(form, call, self._voices)) is not None:
+            return dialled
         path = _PATH.fullmatch(call.path)
         if path is None or (path["kind"] in ("gather", "reading")) != (path["reading"] is not None):
             raise Malformed("no such callback")
@@ -187,7 +194,7 @@ class Voice:
                 return Reading(receipts=((message, _receipt(form, attempt, sid, call.now)),))
 
     def _key(self, form: MultiDict[str], news: Receipt, message: str, number: int) -> Reading:
-        keys = re.sub("[^0-9*#]", "", form.get("Digits", ""))[:8]
+        keys = keys_in(form)
         sid, attempt = news.provider_id or "", news.attempt
         pressed = Inbound(
             id=f"{sid}:{keys}:{number}",
@@ -280,10 +287,3 @@ def _receipt(form: MultiDict[str], attempt: str, sid: str, now: int) -> Receipt:
         units=None if seconds is None else -(-seconds // 60),  # begun minutes
         cost=cost_of(form.get("Price"), form.get("PriceUnit")),
     )
-
-
-def _rang(form: MultiDict[str], sid: str, now: int) -> Reading:
-    """Someone calls our number: it is noted, and told where to turn."""
-    who = form.get("From", "")
-    called = Inbound(id=sid, channel=Voice.name, sender=who, kind="call", to=form.get("To", ""), at=now)
-    return Reading(inbound=(called,) if who else (), respond=lambda _out: _spoken(twiml.no_calls()))

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import cache
-from typing import Final, Self
+from typing import Any, Final, Self, cast
 
 import aiohttp
 import msgspec
@@ -19,6 +19,7 @@ from gateway.channels.base import (
     Absent,
     Accepted,
     Callback,
+    CannotErase,
     Deps,
     Outbound,
     Reading,
@@ -27,9 +28,11 @@ from gateway.channels.base import (
     Unknown,
 )
 from gateway.channels.faults import ambiguous, fault_of, load_table, row_of
+from gateway.channels.wechat_account import Account
 from gateway.channels.wechat_callback import CallbackReader
 from gateway.channels.wechat_client import ApiAnswer, Client, NoTokenError
 from gateway.channels.wechat_fields import template_problem
+from gateway.channels.wechat_menu import Menu
 from gateway.channels.wechat_token import AccessTokens, TokenRefusedError
 from gateway.message import Attempt, Fault
 from gateway.settings_types import ChannelSettings, Settings, WeChatSettings
@@ -74,6 +77,7 @@ class WeChatChannel:
         self.traits = msgspec.structs.replace(self.traits, timeout=timeout)
         self._clock = clock
         self._api = Client(account.api_base, AccessTokens(account, session, redis), session, timeout)
+        self.account = Account(account, self._api, session)
         self._callbacks = CallbackReader(token=account.token, app_id=account.app_id, aes_key=account.aes_key)
 
     @classmethod
@@ -128,6 +132,13 @@ class WeChatChannel:
     async def recall(self, attempt: Attempt) -> None:
         """A WeChat message can't be called back."""
 
+    async def erase(self, attempt: Attempt) -> CannotErase:  # noqa: ARG002 - no message can be
+        """What WeChat has can't be deleted."""
+        return CannotErase(
+            reason="WeChat has no way to delete what it was given; it keeps messages as its own rules say.",
+            code="no_way",
+        )
+
     def read(self, call: Callback) -> Reading:
         """Verify, then read a callback. Raises Forged or Malformed."""
         return self._callbacks.read(call)
@@ -135,9 +146,16 @@ class WeChatChannel:
     async def close(self) -> None:
         """Nothing of its own is open: session and Redis are shared."""
 
+    async def set_menu(self, menu: Menu) -> Accepted | Refused | Unknown:
+        """Put a menu below everybody's conversation; the same one again does no harm."""
+        return await self._answered(cast("Any", self._api.menu).create(menu))
+
     async def _ask(self, out: Outbound) -> Accepted | Refused | Unknown:
+        return await self._answered(self._call(out))
+
+    async def _answered(self, call: Awaitable[ApiAnswer]) -> Accepted | Refused | Unknown:
         try:
-            return _outcome(await self._call(out))
+            return _outcome(await call)
         except TokenRefusedError as refused:
             return _token_refused(refused.code)
         except NoTokenError as lost:

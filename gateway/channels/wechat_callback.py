@@ -6,6 +6,7 @@ a reading names its nonce: with another body it is refused; the same body again 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import re
@@ -20,6 +21,11 @@ import wechatpy.crypto
 from gateway.channels.base import Callback, Forged, Inbound, Malformed, Reading, Reply
 from gateway.message import Fault, Receipt
 
+MENU_WORDS: Final = {"pref": "PREF", "stop": "STOP", "start": "START", "help": "HELP"}
+"""The keys of our menu's entries, and the words they stand for; "language:<tag>" stands for LANG and the tag."""
+
+_EVENT_WINDOW: Final = 60
+"""For so many seconds an event lets us write three messages (customer service messages, since June 2023)."""
 _BODY_MAX: Final = 65_536
 _SKEW_SECONDS: Final = 300
 # Nothing but the declaration may stand before the root: so there is no DOCTYPE, and without one no entity.
@@ -43,8 +49,8 @@ class CallbackReader:
     def __init__(self, *, token: str, app_id: str, aes_key: str | None) -> None:
         self._token = token
         self._app_id = app_id
-        key = cast("Any", wechatpy.crypto).WeChatCrypto(token, aes_key, app_id).key if aes_key else None
-        self._cipher = cast("Any", wechatpy.crypto).PrpCrypto(key) if key else None
+        self._envelope = cast("Any", wechatpy.crypto).WeChatCrypto(token, aes_key, app_id) if aes_key else None
+        self._cipher = cast("Any", wechatpy.crypto).PrpCrypto(self._envelope.key) if self._envelope else None
 
     def read(self, call: Callback) -> Reading:
         """What a callback says. Raises Forged or Malformed."""
@@ -59,8 +65,21 @@ class CallbackReader:
         self._check(call.query.get("signature"), stamp, nonce)
         xml = self._opened(call, stamp, nonce)
         reading = _reading(_parsed(xml), call.now)
+        if reading.inbound:
+            person, account = reading.inbound[0].sender, reading.inbound[0].to
+            say = functools.partial(self._answer, person, account, stamp, nonce)
+            reading = msgspec.structs.replace(reading, say=say)
         digest = hashlib.blake2b(xml.encode("utf-8", "replace"), digest_size=16).digest()
         return msgspec.structs.replace(reading, once=(f"{stamp}:{nonce}", digest))
+
+    def _answer(self, person: str, account: str, stamp: str, nonce: str, words: str) -> Reply:
+        """Words that WeChat hands to the person as the answer to their message (passive reply), encrypted as it came."""
+        fields = {"ToUserName": person, "FromUserName": account, "MsgType": "text", "Content": words}
+        told = "".join(f"<{name}><![CDATA[{_safe(text)}]]></{name}>" for name, text in fields.items())
+        xml = f"<xml>{told}<CreateTime>{stamp}</CreateTime></xml>"
+        if self._envelope is not None:
+            xml = str(self._envelope.encrypt_message(xml, nonce, stamp))
+        return Reply(content_type="text/xml", body=xml)
 
     def _echo(self, query: _Fields, stamp: str, nonce: str) -> Reading:
         """WeChat's proof of ownership when the address is set: repeat `echostr`, decrypted where it is encrypted."""
@@ -147,6 +166,8 @@ def _finished(event: Any, now: int) -> tuple[tuple[str, Receipt], ...]:
 
 def _event(event: Any, now: int) -> tuple[Inbound, ...]:
     name = str(event.event)
+    if name == "click":
+        return _pressed(event, now)
     kinds = {"subscribe": "follow", "subscribe_scan": "follow", "unsubscribe": "unfollow", "scan": "scan"}
     if name not in kinds:
         return ()
@@ -159,11 +180,30 @@ def _event(event: Any, now: int) -> tuple[Inbound, ...]:
         kind=cast("Any", kinds[name]),
         to=_text(event.target),
         at=_when(event, now),
+        opens=_EVENT_WINDOW,
     )
     if name not in ("scan", "subscribe_scan"):
         return (found,)
-    scanned = msgspec.structs.replace(found, id=f"{found.id}:scene", kind="scan", text=_text(event.scene_id))
+    scene = _text(event.scene_id)
+    scanned = msgspec.structs.replace(found, id=f"{found.id}:{scene}", kind="scan", text=scene)
     return (scanned,) if name == "scan" else (found, scanned)
+
+
+def _pressed(event: Any, now: int) -> tuple[Inbound, ...]:
+    """An entry of our menu: what it stands for, as if it had been written."""
+    sender, key = _text(event.source), _text(event.key)
+    words = MENU_WORDS.get(key) or (f"LANG {key.partition(':')[2]}" if key.startswith("language:") else "")
+    pressed = Inbound(
+        id=f"{sender}:{event.time}:click:{key}",
+        channel="wechat",
+        sender=sender,
+        text=words,
+        to=_text(event.target),
+        at=_when(event, now),
+        opens=_EVENT_WINDOW,
+        raw={"menu": key},
+    )
+    return (pressed,) if words else ()
 
 
 def _said(message: Any, now: int) -> tuple[Inbound, ...]:
@@ -186,6 +226,10 @@ def _said(message: Any, now: int) -> tuple[Inbound, ...]:
         raw=raw,
     )
     return (found,)
+
+
+def _safe(text: str) -> str:
+    return text.replace("]]>", "]]]]><![CDATA[>")
 
 
 def _text(value: object) -> str:

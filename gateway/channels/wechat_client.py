@@ -14,7 +14,7 @@ from typing import Any, cast
 import aiohttp
 import msgspec
 from redis.exceptions import RedisError
-from wechatpy.client.api import WeChatMessage
+from wechatpy.client.api import WeChatMenu, WeChatMessage, WeChatQRCode
 from wechatpy.client.base import BaseWeChatClient
 
 from gateway.channels.wechat_token import CONNECT_SECONDS, REFUSED_TOKEN, AccessTokens
@@ -25,12 +25,16 @@ class NoTokenError(Exception):
 
 
 class ApiAnswer(msgspec.Struct, frozen=True):
-    """What the API said: `errcode` 0 for success, None when the body is no such answer; `status` and header of HTTP."""
+    """What the API said: `errcode` 0 for success, None when the body is no such answer; `status` and header of HTTP.
+
+    `fields`: the whole body, where it is a JSON object.
+    """
 
     status: int
     errcode: int | None
     msgid: str | None = None
     retry_after: int | None = None
+    fields: Mapping[str, Any] = {}
 
 
 class Messages(WeChatMessage):
@@ -51,10 +55,25 @@ class Messages(WeChatMessage):
         return await cast("Any", self).send_text(openid, text)
 
 
+class QrCodes(WeChatQRCode):
+    """wechatpy's QR API."""
+
+    async def create_scene(self, scene: str, seconds: int) -> ApiAnswer:
+        """Ask for a code that tells us `scene` (1 to 64 characters) when it is scanned; good for `seconds` (to 30 days)."""
+        body = {
+            "expire_seconds": seconds,
+            "action_name": "QR_STR_SCENE",
+            "action_info": {"scene": {"scene_str": scene}},
+        }
+        return await cast("Any", self).create(body)
+
+
 class Client(BaseWeChatClient):
     """An account's API. Calls raise TokenRefusedError and NoTokenError (nothing sent), aiohttp's errors and TimeoutError."""
 
     message = Messages()
+    qrcode = QrCodes()
+    menu = WeChatMenu()
 
     def __init__(self, api_base: str, tokens: AccessTokens, session: aiohttp.ClientSession, timeout: float) -> None:
         """`timeout`: seconds for a whole call, fetching a token included."""
@@ -93,20 +112,23 @@ class Client(BaseWeChatClient):
             timeout=aiohttp.ClientTimeout(total=left, sock_connect=CONNECT_SECONDS),
             allow_redirects=False,
         ) as answer:
-            errcode, msgid = _read(await answer.read())
+            fields = read_fields(await answer.read())
+            msgid = fields.get("msgid")
+            errcode = fields.get("errcode", None if msgid is None else 0)
             wait = answer.headers.get("Retry-After", "")
-            return ApiAnswer(answer.status, errcode, msgid, int(wait) if wait.isdecimal() else None)
+            return ApiAnswer(
+                answer.status,
+                errcode if isinstance(errcode, int) else None,
+                None if msgid is None else str(msgid),
+                int(wait) if wait.isdecimal() else None,
+                fields,
+            )
 
 
-def _read(body: bytes) -> tuple[int | None, str | None]:
-    """(errcode, msgid) of an answer, whatever its content type; WeChat's texts may hold raw control characters."""
+def read_fields(body: bytes) -> dict[str, Any]:
+    """The JSON object of an answer, whatever its content type; WeChat's texts may hold raw control characters."""
     try:
         read = cast("object", json.loads(body, strict=False))
     except (ValueError, RecursionError):
-        return None, None
-    if not isinstance(read, dict):
-        return None, None
-    fields = cast("dict[str, Any]", read)
-    msgid = fields.get("msgid")
-    errcode = fields.get("errcode", None if msgid is None else 0)
-    return (errcode if isinstance(errcode, int) else None), (None if msgid is None else str(msgid))
+        return {}
+    return cast("dict[str, Any]", read) if isinstance(read, dict) else {}

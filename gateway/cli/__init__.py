@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from gateway.cli import bench, bounce, check, customers, dev, keys, morgue, send, serve, templates
+from gateway.cli import backup, bench, bounce, check, customers, dev, keys, morgue, send, serve, templates, wechat
 
 app = typer.Typer(
     name="gateway",
@@ -21,8 +21,11 @@ app.command("serve")(serve.serve)
 app.command("check")(check.check)
 app.command("send")(send.send)
 app.command("bounce")(bounce.bounce)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("bench")(bench.bench)
 app.add_typer(keys.app, name="keys")
 app.add_typer(customers.app, name="customers")
 app.add_typer(templates.app, name="templates")
 app.add_typer(morgue.app, name="morgue")
+app.add_typer(wechat.app, name="wechat")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import csv
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import typer
@@ -15,121 +14,156 @@ import typer
 from gateway.cli.common import err, fail, opened, out, run, settings_for
 
 if TYPE_CHECKING:
-    from gateway.app import Gateway
+    from gateway.cli.importing import Outcome
 
 app = typer.Typer(help="Import and export customers.", no_args_is_help=True)
 __all__ = ["app"]
-_TRUTH: Final[dict[str, bool]] = {"true": True, "false": False}
-_encode = msgspec.json.encode
-
-
-def rows_of(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """Line number and row, read as they are asked for; a text is the reason why a line is no row. CSV: a column for each
-    channel, and `id name locale time_zone`; every other column becomes an attribute.
-    """
-    from gateway.channels.registry import names
-
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        if path.suffix.lower() == ".csv":
-            reader, channels = csv.DictReader(lines), names()
-            for row in reader:
-                yield reader.line_num, _from_csv(row, channels)
-            return
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                yield number, _from_json(line)
-
-
-def _from_json(line: str) -> dict[str, Any] | str:
-    try:
-        return msgspec.json.decode(line, type=dict[str, Any])
-    except (msgspec.DecodeError, msgspec.ValidationError) as bad:
-        return f"not a JSON object: {bad}"
-
-
-def _from_csv(row: dict[str | None, Any], channels: Sequence[str]) -> dict[str, Any] | str:
-    if None in row:
-        return "has more cells than the header has columns"
-    cells = {str(k).strip(): v.strip() for k, v in row.items() if v is not None and v.strip()}
-    made: dict[str, Any] = {name: cells.pop(name) for name in ("id", "name", "locale", "time_zone") if name in cells}
-    found = [{"channel": c, "value": v} for c in channels if c in cells for v in cells.pop(c).split(";")]
-    return {**made, "addresses": found, "attributes": {k: _TRUTH.get(v.lower(), v) for k, v in cells.items()}}
+REJECTED: Final = 3
+"""The status of an import that went through, with rows rejected."""
+INTERRUPTED: Final = 130
+Json = Annotated[bool, typer.Option("--json", help="Print a summary for programs.")]
 
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV (by its ending) or NDJSON.")],
-    rejects: Annotated[Path | None, typer.Option(help="Where bad rows go; by default FILE.rejects.ndjson.")] = None,
+    file: Annotated[str, typer.Argument(help="CSV or NDJSON, also gzip; - for standard input.")],
+    rejects: Annotated[
+        Path | None, typer.Option(help="Where bad rows go; by default FILE.rejects.csv or .ndjson.")
+    ] = None,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option("--map", help='What columns are called here: "Phone No=sms,E-Mail=email,Kunde=id".'),
+    ] = None,
+    map_file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The same, a line for each.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="What rows have that don't say: locale=el. May be repeated.")
+    ] = None,
+    format_: Annotated[str | None, typer.Option("--format", help="csv or ndjson, where the name doesn't say.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Such as cp1253 or gb18030; by default UTF-8 or UTF-16.")] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="Of a CSV; by default found in its header: , ; tab or |.")
+    ] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check: nothing is stored.")] = False,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Don't go on where a stopped import ended.")] = False,
+    json: Json = False,
 ) -> None:
-    """Read customers from a file. Bad rows go to a rejects file with the reason; running it again is harmless."""
-    target = rejects or file.with_name(file.name + ".rejects.ndjson")
-    kept, bad = run(_import(file, target))
-    out.print(f"{kept} customers kept, {bad} rows rejected{f', see {target}' if bad else ''}.", highlight=False)
-    if bad:
-        raise typer.Exit(1)
+    """Read customers from a file.
 
+    Good rows are kept. Bad rows go to a rejects file with the reason, to be mended and imported again. An import that was
+    stopped goes on where it ended; running it again is harmless. Status 0: every row is kept, 3: some were rejected.
+    """
+    from gateway.cli.importing import Job, carry_out
+    from gateway.delivery.people_cells import BadColumns
+    from gateway.delivery.people_files import BadFile
 
-async def _import(file: Path, target: Path) -> tuple[int, int]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    kept = bad = 0
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+    source = None if file == "-" else Path(file)
+    if source is not None and not source.is_file():
+        fail(f"{file}: there is no such file.")
+    if format_ not in (None, "csv", "ndjson"):
+        fail(f"--format: {format_!r} is neither csv nor ndjson.")
+    columns = _pairs("--map", [*_lines(map_file), *(map_ or ())])
+    job = Job(
+        source=source,
+        rejects=rejects,
+        kind=format_,
+        encoding=encoding,
+        delimiter={"tab": "\t", "\\t": "\t"}.get(delimiter, delimiter) if delimiter else None,
+        columns=columns,
+        given=_pairs("--set", set_ or ()),
+        dry_run=dry_run,
+        from_start=from_start,
     )
-    async with opened(settings_for("customers")) as gateway:
-        lines = await asyncio.to_thread(_count, file)
-        rejected = await asyncio.to_thread(target.open, "wb")
-        try:
-            with Progress(*columns, console=err, disable=not sys.stderr.isatty()) as progress:
-                task = progress.add_task("customers", total=lines)
-                async for number, reasons in gateway.people.import_rows(rows_of(file)):
-                    if reasons:
-                        rejected.write(_encode({"line": number, "reasons": reasons}) + b"\n")
-                    bad += bool(reasons)
-                    kept += not reasons
-                    progress.advance(task)
-        finally:
-            rejected.close()
-    if not bad:
-        await asyncio.to_thread(target.unlink)
-    return kept, bad
+    outcome: list[Outcome] = []
+
+    async def work() -> None:
+        async with opened(settings_for("customers")) as gateway:
+            await carry_out(gateway.people, gateway.known_channels, job, outcome.append)
+
+    try:
+        run(work())
+    except (BadFile, BadColumns) as bad:
+        fail(f"{file}: {bad}")
+    except OSError as broken:
+        fail(f"{broken.filename or file}: {broken.strerror or broken}", "What was read before is kept; run it again.")
+    except KeyboardInterrupt:
+        err.print("Stopped. What was read is kept; the same command goes on from there.", highlight=False)
+        raise typer.Exit(INTERRUPTED) from None
+    _told(outcome[0], json=json)
+    raise typer.Exit(REJECTED if outcome[0].rejected else 0)
 
 
-def _count(file: Path) -> int:
-    with file.open("rb") as lines:
-        return sum(1 for line in lines if line.strip())
+def _told(done: Outcome, *, json: bool) -> None:
+    if json:
+        print(msgspec.json.encode(done).decode())
+        return
+    verb = "would be kept" if done.dry_run else "kept"
+    see = f", see {done.rejects}" if done.rejects else ""
+    out.print(
+        f"{done.kept} customers {verb}, {done.rejected} rows rejected{see}. "
+        f"{done.seconds:.1f} s, {done.rows_per_second:.0f} rows/s.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if done.repeated:
+        some = ", ".join(f"line {one.line} repeats line {one.first}" for one in done.repeats[:5])
+        more = ", …" if done.repeated > 5 else ""
+        out.print(
+            f"{done.repeated} ids stand twice; the later row counts: {some}{more}.", highlight=False, soft_wrap=True
+        )
+
+
+def _lines(file: Path | None) -> list[str]:
+    try:
+        text = "" if file is None else file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as bad:
+        fail(f"--map-file: {bad}")
+    return [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+    """What stands on the left, by what it is on the right; commas and line ends between pairs."""
+    import csv
+
+    found: dict[str, str] = {}
+    for text in given:
+        for pair in next(csv.reader([text], skipinitialspace=True)):
+            left, equals, right = pair.rpartition("=") if option == "--map" else pair.partition("=")
+            if not equals or not left.strip() or not right.strip():
+                fail(f'{option}: {pair!r} is not of the form "name=value".')
+            found[left.strip()] = right.strip()
+    return found
 
 
 @app.command("export")
 def export(
-    file: Annotated[Path, typer.Argument(help="Where to write NDJSON; - for standard output.")],
+    file: Annotated[str, typer.Argument(help="Where to write; - for standard output.")],
+    format_: Annotated[str | None, typer.Option("--format", help="csv or ndjson, where the name doesn't say.")] = None,
+    *,
+    json: Json = False,
 ) -> None:
-    """Write all customers as NDJSON, in the form that `import` reads."""
+    """Write all customers as NDJSON or CSV (also .gz), in a form that `import` reads without loss."""
+    from gateway.cli.exporting import write_all
+
+    if format_ not in (None, "csv", "ndjson"):
+        fail(f"--format: {format_!r} is neither csv nor ndjson.")
+    kind = format_ or ("csv" if file.lower().removesuffix(".gz").endswith(".csv") else "ndjson")
 
     async def work() -> int:
         async with opened(settings_for("customers")) as gateway:
-            return await _export(gateway, file)
+            return await write_all(gateway, None if file == "-" else Path(file), kind)
 
-    count = run(work())
-    err.print(f"{count} customers written.", highlight=False)
-
-
-async def _export(gateway: Gateway, file: Path) -> int:
-    count = 0
-    target = sys.stdout.buffer if str(file) == "-" else await asyncio.to_thread(file.open, "wb")
     try:
-        async for customer_id in gateway.customers.all_ids():
-            found = await gateway.people.portable(customer_id)
-            if found is not None:
-                target.write(_encode(found) + b"\n")
-                count += 1
+        count = run(work())
+    except BrokenPipeError:
+        # Whoever read has seen enough; Python must not complain about it again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
     except OSError as full:
-        fail(f"{file} can't be written: {full}")
-    finally:
-        if target is not sys.stdout.buffer:
-            target.close()
-    return count
+        fail(f"{file} can't be written: {full.strerror or full}")
+    if json and file != "-":
+        print(msgspec.json.encode({"customers": count, "file": file}).decode())
+    else:
+        err.print(f"{count} customers written.", highlight=False)

@@ -10,6 +10,8 @@ import msgspec
 from rich.panel import Panel
 
 from gateway.app import Gateway
+from gateway.channels.wechat import WeChatChannel
+from gateway.channels.wechat_menu import menu
 from gateway.cli import tour
 from gateway.cli.common import err, fail, out
 from gateway.cli.serve_run import stop_signal
@@ -50,6 +52,7 @@ async def dev(settings: Settings, *, show_tour: bool, leave: bool) -> bool:
         stack.push_async_callback(service.stop)
         with err.status("Loading sample customers"):
             await load_samples(service.gateway.people, people)
+            await _menu(service.gateway)
         key = await _dev_key(service.gateway)
         _welcome(service, sandbox, key)
         good = True
@@ -103,6 +106,13 @@ async def load_samples(people: People, samples_: list[Sample]) -> None:
                 await people.add_consent(sample.id, consent)
 
     await asyncio.gather(*(one(sample) for sample in samples_))
+
+
+async def _menu(gateway: Gateway) -> None:
+    """The look-alike of WeChat shows our menu on the phones."""
+    channel = gateway.channels["live"].get("wechat")
+    if isinstance(channel, WeChatChannel):
+        await channel.set_menu(menu(None, gateway.settings.default_locale))
 
 
 async def _dev_key(gateway: Gateway) -> str:

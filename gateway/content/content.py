@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
@@ -12,6 +13,7 @@ import msgspec
 
 from gateway.content.language import (
     MAX_SOURCE,
+    SUPPLIED,
     DataError,
     Kind,
     Reader,
@@ -36,6 +38,7 @@ _MIME: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^
 _FILE_NAME: Final = re.compile(r"[^\x00-\x1f\x7f/\\]{1,120}")
 _FIELD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 _NOT_URL: Final = "must be a link that begins with https:// or http://."
+_BLANK: Final = "has nothing in it that could be seen."
 _FOR_CHECKS: Final = Reader("en", "UTC")
 
 PARTS: Final[tuple[tuple[str, Kind], ...]] = (
@@ -177,7 +180,7 @@ def problems(body: Body) -> list[Problem]:
                 found.setdefault(pointer, f"{detail} ({body.template.id}, {locale}, {part})")
         if parts.wechat is not None and parts.wechat.url:
             try:
-                if not _web_url(compile_text(parts.wechat.url, "line").render(body.data, _FOR_CHECKS)):
+                if not _web_url(compile_text(parts.wechat.url, "line").render({**SUPPLIED, **body.data}, _FOR_CHECKS)):
                     found.setdefault("/data", f"The link of the WeChat message {_NOT_URL}")
             except DataError:
                 continue  # reported above
@@ -192,7 +195,10 @@ def content_problems(content: Content) -> list[Problem]:
     if content.language is not None:
         found += _locale_problems("/content/language", content.language)
     for name, most in (("subject", 998), ("text", MAX_SOURCE), ("html", MAX_HTML), ("speech", MAX_SOURCE)):
-        found += _text_problems(f"/content/{name}", getattr(content, name), most)
+        text = getattr(content, name)
+        found += _text_problems(f"/content/{name}", text, most)
+        if name != "subject":
+            found += _blank_problems(f"/content/{name}", text)
     if content.wechat is not None:
         found += _wechat_problems("/content/wechat", content.wechat.template_id, content.wechat.data)
         for field, value in content.wechat.data.items():
@@ -214,6 +220,18 @@ def _text_problems(at: str, text: Text | None, most: int) -> list[Problem]:
         if len(one) > most:
             found.append((f"{at}/{locale}", f"is longer than {most} characters."))
     return found
+
+
+def _blank_problems(at: str, text: Text | None) -> list[Problem]:
+    """Words of which nothing would be seen; an empty string is the same as none."""
+    if isinstance(text, str):
+        return [(at, _BLANK)] if text and _blank(text) else []
+    return [(f"{at}/{locale}", _BLANK) for locale, one in (text or {}).items() if _blank(one)]
+
+
+def _blank(text: str) -> bool:
+    """Whether there is nothing but spaces, controls and what is invisible."""
+    return all(unicodedata.category(char)[0] in "CZ" for char in text)
 
 
 def _locale_problems(at: str, locale: str) -> list[Problem]:

@@ -22,6 +22,7 @@ from gateway.text import clean
 
 __all__ = [
     "MAX_SOURCE",
+    "SUPPLIED",
     "Compiled",
     "DataError",
     "Kind",
@@ -37,6 +38,9 @@ MAX_SOURCE: Final = 65_536
 MAX_TAGS: Final = 500
 MAX_CODE: Final = 8192
 """Characters inside all `{{ }}` and `{% %}` of a text together; parsing them is what takes time."""
+
+SUPPLIED: Final[Mapping[str, str]] = {"preferences_link": "https://example.com/p/preview"}
+"""Names that every template may use without being given them, with a sample each: where the reader says how to be reached."""
 
 _PARSER: Final = Environment(autoescape=True, extensions=())
 _OPENING: Final = re.compile(r"\{[{%]")
@@ -70,7 +74,7 @@ class Compiled:
             return []
         found: list[tuple[str, str]] = []
         try:
-            self._program(Run(data, _CHECKING, found))
+            self._program(Run({**SUPPLIED, **data}, _CHECKING, found))
         except DataError as error:
             found.append((error.pointer, error.detail))
         return found
@@ -93,7 +97,7 @@ def compile_text(text: str, kind: Kind) -> Compiled:
     program.finish(text.count("\n") + 1)
     expressions = program.expressions
     plain = "{{" not in text and "{%" not in text and "{#" not in text
-    return Compiled(text, kind, None if plain else step, frozenset(expressions.used - expressions.optional))
+    return Compiled(text, kind, None if plain else step, frozenset(expressions.used - expressions.optional - set(SUPPLIED)))
 
 
 def variables(text: str) -> set[str]:

@@ -8,12 +8,13 @@ from typing import Any, Final
 import msgspec
 
 from gateway.content.content import Body, Template, problems
+from gateway.content.language import SUPPLIED
 from gateway.content.links import Links, Unfit
 from gateway.content.render import render
 from gateway.content.words import WeChatTemplate
 from gateway.text import segments
 
-_LINKS: Final = Links(message="https://example.com/m/preview")
+_LINKS: Final = Links(message="https://example.com/m/preview", preferences=SUPPLIED["preferences_link"])
 
 
 class SegmentCount(msgspec.Struct, frozen=True):

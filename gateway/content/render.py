@@ -102,7 +102,8 @@ def render(
     `language` is the reader's (BCP 47), `time_zone` IANA; `voices` says whether a language can be spoken. Raises
     DataError only for data that `problems` would have refused.
     """
-    texts = source(body, _NAMES.get(channel, ("text",)), language, default_locale, time_zone)
+    supplied = {"preferences_link": links.preferences or links.message}
+    texts = source(body, _NAMES.get(channel, ("text",)), language, default_locale, time_zone, supplied)
     spoken = texts.language
     job = Job(
         texts=texts,

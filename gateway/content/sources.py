@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -24,9 +24,16 @@ class TemplateSource:
     """A pinned template in the one locale that suits best."""
 
     def __init__(
-        self, body: Body, template: Template, names: Sequence[str], wanted: str | None, default: str, zone: str
+        self,
+        body: Body,
+        template: Template,
+        names: Sequence[str],
+        wanted: str | None,
+        default: str,
+        zone: str,
+        supplied: Mapping[str, str],
     ) -> None:
-        self._data = body.data
+        self._data = {**supplied, **body.data}
         self.language = _locale_with(template, names, wanted, default)
         self._parts: LocaleParts = template.locales[self.language]
         near = wanted is not None and wanted.partition("-")[0] == self.language.partition("-")[0]
@@ -135,10 +142,12 @@ def _main_text(content: Content, names: Sequence[str]) -> Text | None:
     return next((value for value in values if isinstance(value, dict)), None) or " ".join(map(str, values))
 
 
-def source(body: Body, names: Sequence[str], wanted: str | None, default: str, zone: str) -> Source:
-    """The source of a body's texts, for a channel that takes the named parts."""
+def source(
+    body: Body, names: Sequence[str], wanted: str | None, default: str, zone: str, supplied: Mapping[str, str]
+) -> Source:
+    """The source of a body's texts, for a channel that takes the named parts. `supplied`: what templates know unasked."""
     if body.template is not None:
-        return TemplateSource(body, body.template, names, wanted, default, zone)
+        return TemplateSource(body, body.template, names, wanted, default, zone, supplied)
     return ContentSource(body.content or Content(), names, wanted, default)
 
 

@@ -5,7 +5,7 @@ News is monotone, so absorbing it once more after a conflict leads to the same r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -15,7 +15,8 @@ from gateway.customer import Customer
 from gateway.delivery.effects import Effects
 from gateway.delivery.metrics import Metrics
 from gateway.delivery.pacing import Switchboard
-from gateway.message import Message, Mode, Verdict
+from gateway.message import Message, Mode, RouteStep, Verdict
+from gateway.routing.ahead import explained
 from gateway.routing.decide import apply, decide
 from gateway.routing.fallback import expire_leases
 from gateway.routing.policy import Category
@@ -40,7 +41,7 @@ class Case(msgspec.Struct):
     before: Before
     customer: Customer
     customer_version: int
-    cap_uses: tuple[int, ...] = ()
+    cap_uses: Mapping[str, Sequence[int]] = {}
 
 
 class Desk:
@@ -71,27 +72,38 @@ class Desk:
     async def open(self, loaded: Loaded) -> Case:
         """Put a message on the desk. A customer who is gone leaves a message without addresses."""
         found = await self.customers.load(loaded.message.customer)
+        if found is not None and not meant_for(loaded.message, found[0]):
+            found = None
         customer, version = found if found is not None else (Customer(id=loaded.message.customer), 0)
         message = loaded.message
         if found is None:
             message.addresses = ()
-        uses: tuple[int, ...] = ()
+        uses: Mapping[str, Sequence[int]] = {}
         if not message.attempts and not message.done:
-            uses = await self.messages.cap_uses(message, self.category(message))
+            uses = await self.messages.cap_uses(message, self.rules.caps_of(message.category))
         return Case(message, loaded.version, Before.of(message), addressed(message, customer), version, uses)
 
     async def reopen(self, message_id: str) -> Case | None:
-        """The message as it stands now; None when it is gone."""
+        """The message as it stands now; None when it is gone, or nobody's any more: nothing is news to it."""
         loaded = await self.messages.load(message_id)
+        if loaded is not None and loaded.message.erased:
+            self.metrics.too_late()
+            return None
         return None if loaded is None else await self.open(loaded)
 
     def decide(self, case: Case) -> Next:
         """What the message should do now."""
         now = self.clock.now()
         expire_leases(case.message, now)
+        return decide(self._view(case), now)
+
+    def route(self, case: Case, following: Next) -> tuple[RouteStep, ...]:
+        """The route of a decision as people are shown it."""
+        return explained(self._view(case), following.route, self.clock.now())
+
+    def _view(self, case: Case) -> View:
         states = self.boards[case.message.mode].states()
-        view = View(case.message, case.customer, states, self.rules, case.cap_uses)
-        return decide(view, now)
+        return View(case.message, case.customer, states, self.rules, case.cap_uses)
 
     async def write(self, case: Case, following: Next) -> bool:
         """Commit a decision; False when somebody else was faster (or the message is gone) and nothing was written."""
@@ -100,6 +112,8 @@ class Desk:
         claims = self.claims(case.message, following, now)
         apply(case.message, following, now)
         case.message.claimed = case.message.claimed or claims
+        # First: whoever dies after the commit has told everything, and what is told twice counts once.
+        await self.effects.told(case.before, case.message, case.customer)
         outcome, version = await self.messages.commit(case.before, case.message, case.version, following, claims=claims)
         if outcome != "ok":
             return False
@@ -107,7 +121,7 @@ class Desk:
         if was.state == "pending" and case.message.done:
             self._measure(case.message)
         await self.boards[case.message.mode].over(case.message)
-        await self.effects.follow(before, case.message, case.customer, newly_done=was.state == "pending")
+        self.effects.follow(before, case.message, newly_done=was.state == "pending")
         return True
 
     def _measure(self, message: Message) -> None:
@@ -139,6 +153,11 @@ class Desk:
         """Load a message, apply news, decide, commit; None when there is no such message."""
         case = await self.reopen(message_id)
         return None if case is None else await self.settle(case, news)
+
+
+def meant_for(message: Message, customer: Customer) -> bool:
+    """Whether a customer is the one the message was accepted for, and not one who was given that id afterwards."""
+    return message.born in (0, customer.created_at)
 
 
 def addressed(message: Message, customer: Customer) -> Customer:

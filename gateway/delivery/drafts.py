@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.content.content import Body, problems
 from gateway.customer import Customer
-from gateway.delivery.desk import Case, Desk, addressed
+from gateway.delivery.desk import Case, Desk, addressed, meant_for
 from gateway.delivery.request import (
     NewMessage,
     Problem,
@@ -81,6 +81,7 @@ class Drafts:
             reach=reach,
             created_at=origin.at,
             due_at=origin.at,
+            born=customer.created_at,
             expires_at=new.expires_at,
             send_at=new.send_at,
             send_at_local=new.send_at_local,
@@ -95,10 +96,11 @@ class Drafts:
             time_zone=new.recipient.time_zone if new.recipient is not None else None,
             prompt=prompt,
             retry_of=new.retry_of,
+            proves=new.proves,
         )
         customer = addressed(message, customer)
         message.due_at = due_at(message, customer, self._desk.rules)
-        uses = await self._desk.messages.cap_uses(message, category)
+        uses = await self._desk.messages.cap_uses(message, self._desk.rules.caps_of(message.category))
         return Case(message, 0, Before(), customer, version, uses), body, category
 
     async def again(
@@ -116,7 +118,7 @@ class Drafts:
         if raw is None:
             raise Rejected([("/id", "Its content has outlived its retention; send a new message.")])
         found = await self._customers.load(old.customer)
-        if found is None:
+        if found is None or not meant_for(old, found[0]):
             raise Rejected([("/id", "The customer of this message is gone.")])
         faults: list[Problem] = []
         asked = {**msgspec.to_builtins(old.reach), **(reach or {})}

@@ -36,7 +36,7 @@ LOOK_S: Final = 5.0
 
 _KEY: Final = re.compile(r"\{(?P<tag>p\d+)\}:(?P<kind>[a-z]+)(?::(?P<rest>.+))?")
 _INDEX: Final = re.compile(r"(?P<mode>live|team|test):.+")
-_RECORDS: Final = frozenset("mi")
+_RECORDS: Final = frozenset("mie")
 
 log = structlog.get_logger()
 
@@ -137,6 +137,8 @@ class Housekeeper:
         if match is None:
             if rest == "customers":
                 await self._lapse(at)
+            elif rest == "health:due":
+                await self._look_at_addresses(at)
             return
         mode: Mode = "live" if match["mode"] == "live" else "team" if match["mode"] == "team" else "test"
         before, last = self._clock.now() - self._keep_records, ""
@@ -145,6 +147,12 @@ class Housekeeper:
             self._metrics.outlived("index", removed)
             if not last:
                 return
+            await self._breathe()
+
+    async def _look_at_addresses(self, at: Partition) -> None:
+        """Doubts lapse, and what a crash left half done is done."""
+        while (tended := await self._customers.health.tend(at)) > 0:
+            self._metrics.outlived("addresses in doubt", tended)
             await self._breathe()
 
     async def _lapse(self, at: Partition) -> None:

@@ -1,98 +1,194 @@
 """What people send us: noted at once, worked off by the worker.
 
-Opt-out words always win. Else the words are an answer if they fit the newest open question of the person who was last
-written to at that address; else they stay with the person for somebody to read.
+Opt-out words always win. Else the words steer us (help, a language, an order of channels), or are an answer if they fit
+the newest open question of the person who was last written to at that address; else they stay with the person for
+somebody to read.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 import msgspec
 import structlog
 
 from gateway.channels.base import Inbound
 from gateway.customer import ConsentEntry, Customer
+from gateway.delivery.answers import Answers
 from gateway.delivery.desk import Desk
-from gateway.message import Message, Mode, Receipt
-from gateway.news import absorb, final_verdict
+from gateway.delivery.inbox import InboundItems, Item
+from gateway.delivery.withdrawals import Withdrawals
+from gateway.message import Message, Mode
 from gateway.numbers import country_of
-from gateway.preferences.consent import ANY, LIFTED, closed_by, said_at
-from gateway.preferences.keywords import understand
-from gateway.prompts import Answer, Prompt, opt_out_key, read_answer, read_key
+from gateway.preferences.consent import ANY
+from gateway.preferences.keywords import Keyword, understand
+from gateway.prompts import Answer, opt_out_key
 from gateway.store.changes import Outcome, Taken
 from gateway.store.clock import Clock
-from gateway.store.customers import Customers
+from gateway.store.customers import ONE_OFF, Customers
 from gateway.store.keys import Partition, digest, of_customer
 from gateway.store.scripts import Scripts
 
+__all__ = ["Farewell", "Inbox", "Item", "Steering"]
+
 DAY_MS: Final = 86_400_000
 REPEATS_KNOWN_MS: Final = 3 * DAY_MS
+CONSENT: Final = frozenset(("stop", "stop_all", "start"))
+OPTED_OUT: Final = frozenset(("opt_out", "unfollow"))
+
+Steering = Callable[[Item, Keyword], Awaitable[str | None]]
+"""Does what a keyword asks for and says so to the person: the outcome, or None when it asks for nothing of us. Withdrawals
+have been written before it is called. May be called again with the same item."""
+Linking = Callable[[Inbound], Awaitable[str | None]]
+"""Joins whoever scanned a code with the person it stands for: their id, or None for a code that joins nobody. May be
+called again with the same item."""
+Farewell = Callable[[Inbound, Keyword], Awaitable[str | None]]
+"""The words for a person whose withdrawal has just been written, to go back with the answer to their own message."""
 
 log = structlog.get_logger()
 
 
-class Item(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """An inbound item as stored. `outcome`: what became of it; `customer` None: unlinked."""
-
-    mode: Mode
-    inbound: Inbound
-    outcome: str = "new"
-    customer: str | None = None
-
-
 class Inbox:
-    """Notes inbound items and works them off. `keep_content`: how long people's words are kept, days."""
+    """Notes inbound items and works them off.
 
-    def __init__(self, scripts: Scripts, desk: Desk, customers: Customers, clock: Clock, *, keep_content: int) -> None:
+    `steering`, `farewell` and `linking` are what customers can do for themselves; without them only consent and answers
+    are read.
+    """
+
+    def __init__(
+        self,
+        scripts: Scripts,
+        desk: Desk,
+        customers: Customers,
+        clock: Clock,
+        items: InboundItems,
+        steering: Steering | None = None,
+        farewell: Farewell | None = None,
+        linking: Linking | None = None,
+    ) -> None:
         self._scripts = scripts
         self._desk = desk
         self._customers = customers
         self._clock = clock
-        self._keep = keep_content * DAY_MS
+        self._items = items
+        self._steering = steering
+        self._farewell = farewell
+        self._linking = linking
+        self._withdrawals = Withdrawals(customers, clock)
+        self._answers = Answers(desk, clock)
 
     async def note(self, mode: Mode, inbound: Inbound) -> Outcome:
         """Keep an item, once however often it is delivered; "seen" when it was here before."""
         number = digest(f"{mode}\0{inbound.channel}\0{inbound.id}")
-        item = Item(mode=mode, inbound=inbound)
+        item = Item(mode=mode, inbound=await self._dated(mode, inbound))
         at = of_customer(self._customers.address_key(inbound.sender))
         return await self._scripts.note(at, number, msgspec.msgpack.encode(item), REPEATS_KNOWN_MS)
+
+    async def _dated(self, mode: Mode, inbound: Inbound) -> Inbound:
+        """Who takes consent back does so now, even if a clock says that a grant on record was later."""
+        word = self._word(inbound, open_prompt=True) if inbound.kind == "text" else None
+        closes = inbound.kind in (*OPTED_OUT, "key") or (word is not None and word.kind in ("stop", "stop_all"))
+        return await self._withdrawals.dated(inbound) if mode == "live" and closes else inbound
+
+    async def at_once(self, mode: Mode, inbound: Inbound, noted: Outcome = "ok") -> str | None:
+        """Obey a STOP that has just been noted, before its sender is answered; what to tell them with that answer.
+
+        The worker obeys it again, to no effect. Nothing is said where messages of that channel may still come.
+        """
+        if mode != "live" or inbound.kind != "text":
+            return None
+        word = self._word(inbound, open_prompt=True)
+        if word is None or word.kind not in ("stop", "stop_all"):
+            return None
+        if noted != "seen":
+            await self._withdraw(await self._withdrawals.dated(inbound), word, None)
+        if self._farewell is None or word.category is not None or word.channels:
+            return None
+        return await self._farewell(inbound, word)
 
     async def work(self, at: Partition, taken: Taken) -> None:
         """Work off a noted item. Raises msgspec.DecodeError when it can't be read."""
         item = msgspec.msgpack.decode(taken.state, type=Item)
         item.outcome = await self._understand(item)
         log.info("inbound", item=taken.member, channel=item.inbound.channel, outcome=item.outcome)
-        await self._scripts.settle(at, taken.member, msgspec.msgpack.encode(item), self._keep)
+        await self._items.file(at, taken.member, item)
+        await self._scripts.settle(at, taken.member, msgspec.msgpack.encode(item), self._items.keep_ms)
 
     async def _understand(self, item: Item) -> str:
         inbound = item.inbound
         item.customer = await self._whose(inbound)
-        if item.mode == "live":
-            await self._opened_window(inbound, item.customer)
+        live = item.mode == "live"
+        if live and inbound.kind == "scan" and self._linking is not None:
+            item.customer = await self._linking(inbound) or item.customer
+        if live:
+            await self.opened_window(inbound, item.customer)
+            if inbound.kind != "unfollow":
+                await self._customers.proved(inbound.channel, inbound.sender, inbound.at or self._clock.now())
             if await self._consent(inbound):
                 return "consent"
         if inbound.kind not in ("text", "key"):
             return inbound.kind
-        return "answer" if await self._answers(item) else ("linked" if item.customer else "unlinked")
+        asked = await self._answers.asked(item.mode, inbound, item.customer)
+        steers = live and inbound.kind == "text"
+        word = self._word(inbound, open_prompt=await self._answers.open(asked)) if steers else None
+        return await self._steered(item, word, asked) if word is not None else await self._else(item, asked)
+
+    async def _steered(self, item: Item, word: Keyword, asked: list[str]) -> str:
+        """A keyword: consent always, a command unless it is one of the answers to choose from."""
+        inbound = item.inbound
+        if word.kind == "start" and not await self._withdrawals.lift(inbound, word.category):
+            sure = self._word(inbound, open_prompt=True)
+            if sure != word:
+                return await self._else(item, asked)  # "yes", and there was nothing to undo
+        if word.kind in ("stop", "stop_all"):
+            await self._withdraw(inbound, word, item.customer)
+        elif word.kind != "start" and await self._answers.gave(
+            inbound, asked, late=False, texts=word.kind == "doubtful"
+        ):
+            return "answer"
+        if word.kind == "doubtful":
+            return "doubtful"
+        done = await self._steering(item, word) if self._steering is not None else None
+        if word.kind in CONSENT:
+            return "consent"
+        return done or await self._else(item, asked)
+
+    async def _else(self, item: Item, asked: list[str]) -> str:
+        """An answer, or words for somebody to read."""
+        if await self._answers.gave(item.inbound, asked, late=False) or await self._answers.gave(
+            item.inbound, asked, late=True
+        ):
+            return "answer"
+        return "linked" if item.customer else "unlinked"
 
     async def _whose(self, inbound: Inbound) -> str | None:
+        """The only customer who has the address, else who was last written to there, else who it was linked to."""
         if inbound.message is not None:
             loaded = await self._desk.messages.load(inbound.message)
-            if loaded is not None:
+            if loaded is not None and not loaded.message.erased:
                 return loaded.message.customer
         owners = await self._customers.owners(inbound.sender)
+        people = [name for name in owners if not name.startswith(ONE_OFF)]
+        if not people and (linked := await self._items.linked_to(inbound.sender)) is not None:
+            return linked
         if len(owners) > 1:
-            return await self._customers.last_written(inbound.sender, inbound.channel)
+            last = await self._customers.last_written(inbound.sender, inbound.channel)
+            return last or (people[0] if len(people) == 1 else None)
         return owners[0] if owners else None
 
-    async def _opened_window(self, inbound: Inbound, customer: str | None) -> None:
+    async def opened_window(self, inbound: Inbound, customer: str | None) -> None:
         """Remember when the person last wrote on a channel: free text may be sent there for a while."""
         if customer is None or inbound.kind == "unfollow":
             return
+        post = self._desk.boards["live"].posts.get(inbound.channel)
+        window = post.channel.traits.window if post is not None else None
+        at = opened_at(inbound, window)
 
-        def wrote(known: Customer) -> tuple[Customer, tuple[ConsentEntry, ...]]:
-            return msgspec.structs.replace(known, wrote_at={**known.wrote_at, inbound.channel: inbound.at}), ()
+        def wrote(known: Customer) -> tuple[Customer, tuple[ConsentEntry, ...]] | None:
+            if known.wrote_at.get(inbound.channel, 0) >= at:
+                return None
+            return msgspec.structs.replace(known, wrote_at={**known.wrote_at, inbound.channel: at}), ()
 
         try:
             await self._customers.change(customer, wrote)
@@ -100,129 +196,47 @@ class Inbox:
             log.info("inbound_customer_gone", channel=inbound.channel)
 
     async def _consent(self, inbound: Inbound) -> bool:
-        """Opt-outs and opt-ins; True if it was one."""
-        kind, channel = await self._meant(inbound)
-        if kind in ("opt_out", "unfollow"):
-            entry = self._entry(inbound, channel, "*", "withdrawn")
-            await self._customers.withdraw(inbound.channel, inbound.sender, [entry])
+        """What the channel itself says of consent, and the key that ends calls; True if it was one."""
+        if inbound.kind in ("opt_in", "follow"):
+            await self._withdrawals.lift(inbound)
             return True
-        if kind in ("opt_in", "follow"):
-            await self._lift(inbound)
+        if inbound.kind in OPTED_OUT or await self._ends_calls(inbound):
+            word = understand(inbound.text) if inbound.kind == "opt_out" else None
+            everything = word is not None and word.kind == "stop_all"
+            await self._withdrawals.close(inbound, ANY if everything else inbound.channel)
             return True
         return False
 
-    async def _meant(self, inbound: Inbound) -> tuple[str, str]:
-        """What an item asks for, and on which channel ("*": all)."""
-        if inbound.kind == "key" and inbound.message is not None:
-            loaded = await self._desk.messages.load(inbound.message)
-            ends = loaded is not None and inbound.text == opt_out_key(loaded.message.prompt)
-            return ("opt_out" if ends else "key"), inbound.channel
-        if inbound.kind != "text":
-            return inbound.kind, inbound.channel
-        word = understand(inbound.text, country=country_of(inbound.channel, inbound.sender), open_prompt=True)
-        meant = {"stop": "opt_out", "stop_all": "opt_out", "start": "opt_in"}.get(word.kind if word else "", "text")
-        return meant, ANY if word is not None and word.kind == "stop_all" else inbound.channel
-
-    def _entry(
-        self, inbound: Inbound, channel: str, category: str, state: Literal["granted", "withdrawn"]
-    ) -> ConsentEntry:
-        way = {"text": "keyword", "key": "key_press"}.get(inbound.kind, inbound.kind)
-        key = self._customers.address_key(inbound.sender)
-        return ConsentEntry(
-            channel=channel,
-            category=category,
-            state=state,
-            way=("" if state == "withdrawn" else LIFTED) + f"{inbound.channel}_{way}",
-            wording=inbound.text or inbound.kind,
-            at=inbound.at or self._clock.now(),
-            address=None if channel == ANY else key,
-            proof=said_at(key) if channel == ANY else None,
-        )
-
-    async def _lift(self, inbound: Inbound) -> None:
-        """Give back what a withdrawal from the same address has closed, and nothing else."""
-        key = self._customers.address_key(inbound.sender)
-        closed = set(closed_by(await self._customers.bound([inbound.sender]), key))
-        for owner in await self._customers.owners(inbound.sender):
-            found = await self._customers.load(owner)
-            if found is not None:
-                closed.update(closed_by(found[0].consents, key))
-        entries = [self._entry(inbound, channel, category, "granted") for channel, category in sorted(closed)]
-        if entries:
-            await self._customers.withdraw(inbound.channel, inbound.sender, entries)
-
-    async def _answers(self, item: Item) -> bool:
-        """Whether the words answer an open question; the newest one they fit gets them."""
-        inbound = item.inbound
-        if inbound.message is not None:
-            ids = await self._newest_of_thread(inbound.message)
-        elif item.customer is not None:
-            asked = await self._desk.messages.awaiting(item.mode, item.customer)
-            chains = [await self._newest_of_thread(message_id) for message_id in asked]
-            ids = list(dict.fromkeys(message_id for chain in chains for message_id in chain))
-        else:
+    async def _ends_calls(self, inbound: Inbound) -> bool:
+        if inbound.kind != "key" or inbound.message is None:
             return False
-        return await self._gave(inbound, ids, late=False) or await self._gave(inbound, ids, late=True)
+        loaded = await self._desk.messages.load(inbound.message)
+        return loaded is not None and inbound.text == opt_out_key(loaded.message.prompt)
 
-    async def _gave(self, inbound: Inbound, ids: list[str], *, late: bool) -> bool:
-        """Give the words to the first question they fit: of those still open, or of those that have closed."""
-        at = inbound.at or self._clock.now()
-        for message_id in ids:
-            loaded = await self._desk.messages.load(message_id)
-            prompt = loaded.message.prompt if loaded is not None else None
-            if loaded is None or prompt is None or closed(loaded.message, prompt, at) is not late:
-                continue
-            if late and prompt.kind == "text":
-                continue  # any words fit it: those of a new conversation too
-            value = read_key(prompt, inbound.text) if inbound.kind == "key" else read_answer(prompt, inbound.text)
-            if value is not None:
-                answer = Answer(value=value, text=inbound.text, channel=inbound.channel, at=at)
-                # An attempt's id means something within its own message alone.
-                await self.answer(message_id, answer, inbound.attempt if message_id == inbound.message else None)
-                return True
-        return False
+    async def _withdraw(self, inbound: Inbound, word: Keyword, customer: str | None) -> None:
+        """Write what a STOP takes back: here, everywhere, on channels that it names, or one kind of message."""
+        if word.kind == "stop_all":
+            channels = (ANY,)
+        else:
+            channels = word.channels or ((ANY,) if word.category is not None else (inbound.channel,))
+        for channel in channels:
+            await self._withdrawals.close(inbound, channel, word.category or ANY, customer)
 
-    async def _newest_of_thread(self, message_id: str) -> list[str]:
-        """A message and those that took its place since, the newest first."""
-        chain = [message_id]
-        while len(chain) < 50:
-            loaded = await self._desk.messages.load(chain[0])
-            if loaded is None or loaded.message.superseded_by is None:
-                break
-            chain.insert(0, loaded.message.superseded_by)
-        return chain
+    @staticmethod
+    def _word(inbound: Inbound, *, open_prompt: bool) -> Keyword | None:
+        """The keyword in a text. What it names counts only where it differs from the channel it was said on."""
+        word = understand(inbound.text, country=country_of(inbound.channel, inbound.sender), open_prompt=open_prompt)
+        if word is not None and word.kind == "stop" and word.category is None and word.channels == (inbound.channel,):
+            return msgspec.structs.replace(word, channels=())
+        return word
 
     async def answer(self, message_id: str, answer: Answer, attempt_id: str | None) -> Message | None:
-        """Record an answer: the first counts, later ones are kept beside it. None when the message is gone."""
-
-        def told(message: Message, _now: int) -> None:
-            if message.prompt is not None:
-                _record(message, message.prompt, answer, attempt_id)
-
-        case = await self._desk.update(message_id, told)
-        return case.message if case is not None else None
+        """Record an answer given elsewhere: the first counts, later ones are kept beside it. None: the message is gone."""
+        return await self._answers.answer(message_id, answer, attempt_id)
 
 
-def closed(message: Message, prompt: Prompt, at: int) -> bool:
-    """Whether a question had closed at that time (ms)."""
-    return at > message.due_at + prompt.closes_in * 1000
-
-
-def _record(message: Message, prompt: Prompt, given: Answer, attempt_id: str | None) -> None:
-    answer = msgspec.structs.replace(given, late=closed(message, prompt, given.at))
-    known = [message.answer, *message.later_answers]
-    if answer not in known:
-        if message.answer is None:
-            message.answer = answer
-        else:
-            message.later_answers.append(answer)
-    attempts = [
-        a for a in message.attempts if a.id == attempt_id or (attempt_id is None and a.channel == answer.channel)
-    ]
-    if attempts:
-        engagement = "acknowledged" if prompt.kind == "acknowledge" else "answered"
-        absorb(message, Receipt(attempt=attempts[-1].id, at=answer.at, engagement=engagement))
-    elif message.acknowledged_at is None:
-        message.acknowledged_at = answer.at
-        if message.closing is not None:
-            message.verdict = final_verdict(message)
+def opened_at(inbound: Inbound, window: int | None) -> int:
+    """When a person's last message was, for what it opens (ms): what opens a shorter time counts as if it lay back."""
+    if inbound.opens is None or window is None:
+        return inbound.at
+    return inbound.at - max(0, window - inbound.opens) * 1000

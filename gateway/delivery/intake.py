@@ -24,6 +24,7 @@ from gateway.message import Lane, Message, Mode, RouteStep
 from gateway.routing.decide import apply
 from gateway.routing.policy import Category
 from gateway.routing.view import Next
+from gateway.store.changes import Outcome
 from gateway.store.clock import Clock
 from gateway.store.messages import BURIED
 
@@ -75,12 +76,12 @@ class Intake:
         following = self._decided(case, body, category)
         message = case.message
         claims = self._apply(case, following)
-        if await self._desk.messages.accept(message, following, pack(body), claims=claims) == "exists":
+        if await self._stored(message, following, pack(body), claims=claims) == "exists":
             known = await self._desk.reopen(message.id)
             if known is not None:
-                return known.message, self._desk.decide(known).route
+                return known.message, self._desk.route(known, self._desk.decide(known))
         self._desk.metrics.accepted(mode, message.category)
-        return message, following.route
+        return message, self._desk.route(case, following)
 
     async def accept_many(
         self, mode: Mode, news: Iterable[NewMessage | Rejected], origin: Origin
@@ -124,29 +125,36 @@ class Intake:
         if message.due_at > message.created_at:
             following = Next(status="scheduled", wake_at=message.due_at, deadline=deadline)
         apply(message, following, self._clock.now())
-        if await self._desk.messages.accept(message, following, pack(body), claims=False) == "ok":
+        if await self._stored(message, following, pack(body), claims=False) == "ok":
             self._desk.metrics.accepted(mode, message.category)
         return message
+
+    async def _stored(self, message: Message, following: Next, body: bytes, *, claims: bool) -> Outcome:
+        outcome = await self._desk.messages.accept(message, following, body, claims=claims, anybody=False)
+        if outcome == "customer":
+            raise Rejected([("/customer", "was erased in this very moment: there is no such customer any more.")])
+        return outcome
 
     async def preview(self, mode: Mode, new: NewMessage) -> tuple[Message, tuple[RouteStep, ...]]:
         """What would happen, with nothing stored. Raises Rejected."""
         case, body, category = await self._drafts.made(mode, new, self.origin(), store=False)
         following = self._decided(case, body, category)
         apply(case.message, following, self._clock.now())
-        return case.message, following.route
+        return case.message, self._desk.route(case, following)
 
     async def look(self, message_id: str) -> tuple[Message, tuple[RouteStep, ...]] | None:
         """A message and the route still ahead of it; None when there is none of that id."""
         case = await self._desk.reopen(message_id)
         if case is None:
-            return None
+            loaded = await self._desk.messages.load(message_id)
+            return None if loaded is None else (loaded.message, ())
         held = case.message.held
         if case.message.done or (held is not None and held.code == BURIED):
             return case.message, ()
         following = self._desk.decide(case)
         # What keeps it may have come up since it last decided.
         seen = {"held": following.held, "status": "held"} if following.held is not None else {}
-        return msgspec.structs.replace(case.message, **seen), following.route
+        return msgspec.structs.replace(case.message, **seen), self._desk.route(case, following)
 
     async def again(self, mode: Mode, message_id: str, reach: Mapping[str, Any] | None, origin: Origin) -> Message:
         """A new message with the content of an old one.
@@ -159,7 +167,7 @@ class Intake:
         async with self._gate.turn(lane):
             following = self._desk.decide(case)
             claims = self._apply(case, following)
-            await self._desk.messages.accept(case.message, following, raw, claims=claims)
+            await self._stored(case.message, following, raw, claims=claims)
         return case.message
 
     def _decided(self, case: Case, body: Body, category: Category) -> Next:

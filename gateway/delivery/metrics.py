@@ -74,12 +74,37 @@ class Metrics:
             "gateway_refused_requests", "Requests refused for want of room.", ["lane", "why"], registry=registry
         )
 
+        self._too_late = Counter(
+            "gateway_news_of_erased", "News of messages whose person has been erased, not taken in", registry=registry
+        )
+        self._of_others = Counter(
+            "gateway_news_of_others",
+            "News for an attempt under another id than its provider gave it, not taken in.",
+            ["channel"],
+            registry=registry,
+        )
         self._limited = Counter(
             "gateway_limited_attempts",
             "Texts and calls that a limit of the settings kept from beginning.",
             ["limit", "of"],
             registry=registry,
         )
+
+        self._returned = Counter(
+            "gateway_returned_mails", "Mails that came back, by what they were.", ["outcome"], registry=registry
+        )
+
+    def too_late(self) -> None:
+        """News came of a message whose person has been erased; nothing is kept of it."""
+        self._too_late.inc()
+
+    def of_another(self, channel: str) -> None:
+        """News came for an attempt under another id than the provider gave it."""
+        self._of_others.labels(channel).inc()
+
+    def returned(self, outcome: str) -> None:
+        """A mail came back; `outcome`: what it was, or why nothing could be made of it."""
+        self._returned.labels(outcome).inc()
 
     def limited(self, limit: str, of: str) -> None:
         """A limit bit: which, and the prefix or the country it is for."""

@@ -163,7 +163,7 @@ class Switchboard:
         except (StoreUnavailable, RedisError) as away:
             log.warning("redis_unavailable", channel=post.line, error=str(away))
             return False
-        self._learn(post, "breaker", held)
+        post.learn("breaker", held)
         post.passed_over = 0
         return permit.probe or post.breaker.closed
 
@@ -227,9 +227,16 @@ class Switchboard:
     # What all share
 
     async def pause(self, name: str, reason: str | None, by: str | None) -> None:
-        """Pause a channel (reason) or let it go on (None), for all processes. Raises KeyError, StoreUnavailable."""
-        post = self.posts[name]
-        pause = Pause(reason, by)
+        """Pause a channel (reason) or let it go on (None), for all processes. Raises KeyError, StoreUnavailable.
+
+        To let it go on lifts a provider's request to wait, too: whoever resumes has settled it with them.
+        """
+        post, now = self.posts[name], self._clock.now()
+        pause = Pause(reason, by, 0 if reason is not None else now)
+        if reason is None:
+            # First, so that whoever learns of the resumption doesn't find the old moment.
+            await self._scripts.urgent.send("ZREM", THROTTLED, post.line)
+            post.throttled_until = 0
         await self._share(post, "pause", pause)
         post.pause = pause
 
@@ -238,16 +245,6 @@ class Switchboard:
         value = msgspec.msgpack.encode(half)
         await self._scripts.urgent.send("HSET", CHANNELS, f"{post.line}:{name}", value)
         post.known[name] = value
-
-    def _learn(self, post: Post, name: str, value: bytes | None) -> None:
-        """Take over what another process has written. What this one wrote itself is no news to it."""
-        if not value or value == post.known.get(name):
-            return
-        post.known[name] = value
-        if name == "pause":
-            post.pause = msgspec.msgpack.decode(value, type=Pause)
-        else:
-            post.breaker.follow(msgspec.msgpack.decode(value, type=Turned))
 
     async def refresh(self) -> list[Post]:
         """Take over what other processes found out, and count those who wait; posts that have been shut since."""
@@ -260,8 +257,8 @@ class Switchboard:
         now = self._clock.now()
         shut: list[Post] = []
         for post, pause, turned, until in zip(self.posts.values(), facts[::2], facts[1::2], throttled, strict=True):
-            self._learn(post, "pause", pause)
-            self._learn(post, "breaker", turned)
+            post.learn("pause", pause)
+            post.learn("breaker", turned)
             await self._throttle(post, int(float(until or 0)), now)
             # Compared with the last look, not with a moment ago: this process may have paused the channel itself.
             before, post.seen_shut = post.seen_shut, _shut(post, now)

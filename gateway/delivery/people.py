@@ -1,32 +1,31 @@
 """What businesses and people change about a customer: profile, preferences, consent; and how it is shown.
 
 Each change is read whole first (every problem at once), then swapped in by version. A profile never touches consent,
-health or preferences; preferences touch consent in one way only: switching a category off is a withdrawal.
+health or preferences; what preferences do to consent stands in `people_wishes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
-from typing import Any, Final, Literal
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from typing import Any, Literal
 
 import msgspec
 
-from gateway.customer import CategoryPreference, ConsentEntry, Customer, Preferences
+from gateway.customer import Customer
 from gateway.delivery.people_fields import Invalid, Known, Problem
+from gateway.delivery.people_import import AT_ONCE, NEEDS_PROOF, Import, portable
 from gateway.delivery.people_parse import Profile, Reading
-from gateway.delivery.people_rows import Row, Rows, read_row, taken_in
+from gateway.delivery.people_rows import Rows
 from gateway.delivery.people_views import customer_view, entry_view, merged, preferences_view, profile_form
-from gateway.preferences.consent import ANY, effective
-from gateway.store.addresses import needs_proof, news, scope
+from gateway.delivery.people_wishes import Said, agreed, switched, with_preferences
+from gateway.preferences.consent import dated, effective
+from gateway.store.addresses import needs_proof
 from gateway.store.clock import Clock
 from gateway.store.customers import Changed, Conflict, Customers, Written
 
 __all__ = ["Conflict", "Invalid", "People", "Result"]
 
-Way = Literal["api", "page"]
-NEEDS_PROOF: Final = (
-    "is needed: the person has withdrawn this, and only their own later consent, with its proof, lifts that"
-)
+Way = Literal["api", "page", "keyword", "ivr", "wechat"]
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -52,10 +51,15 @@ class People:
         known_channels: Collection[str],
         categories: Collection[str],
         country: str | None = None,
+        rouse: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
-        """`country` (ISO 3166): of telephone numbers that are written without one; None: these are refused."""
+        """`country` (ISO 3166): of telephone numbers that are written without one; None: these are refused.
+
+        `rouse`: wakes a customer's held messages, so that what a change sets free doesn't wait.
+        """
         self._customers = customers
         self._clock = clock
+        self._rouse = rouse
         self._known = Known(channels=known_channels, categories=categories, country=country)
 
     # Profiles
@@ -105,23 +109,60 @@ class People:
     # Preferences
 
     async def put_preferences(
-        self, customer: str, raw: Any, expected: int | None = None, *, way: Way = "api", wording: str | None = None
+        self,
+        customer: str,
+        raw: Any,
+        expected: int | None = None,
+        *,
+        way: Way = "api",
+        wording: str | None = None,
+        version: str | None = None,
+        by_person: bool = False,
     ) -> Result:
         """Replace the preferences. A category newly switched off is withdrawn on every channel.
 
-        `way`, `wording`: for the ledger, who did it and what they saw.
+        `way`, `wording`, `version`: for the ledger, how it came and what they saw. `by_person`: the person did it, so a
+        category newly switched on is agreed to; else what was withdrawn stays so.
         """
         reading = self._reading()
         preferences = reading.preferences(raw)
         reading.done()
+        said = self._said(way, wording, version, by_person=by_person)
 
         def put(current: Customer | None) -> Changed | None:
             if current is None:
                 raise KeyError(customer)
-            return self._with_preferences(current, preferences, way, wording)
+            return with_preferences(current, preferences, said)
 
         done = await self._customers.upsert(customer, put, expected)
+        await self._freed(customer)
         return Result(preferences_view(done.customer.preferences), done.version)
+
+    async def choose(
+        self, customer: str, category: str, *, on: bool, way: Way, wording: str, version: str | None = None
+    ) -> Result:
+        """The person switches one category on or off: the preferences, and the entries that say so.
+
+        On lifts what was withdrawn of this category by name, not what STOP closed on a channel as a whole. Raises
+        Invalid for an unknown category.
+        """
+        if category not in self._known.categories:
+            raise Invalid([("/category", "is no category")])
+        said = self._said(way, wording, version, by_person=True)
+        done, number = await self._customers.change(customer, lambda known: switched(known, category, said, on=on))
+        await self._freed(customer)
+        return Result(preferences_view(done.preferences), number)
+
+    async def complaint(self, customer: str, *, open: bool) -> None:  # noqa: A002 - the plain word for it
+        """Say that the person has a complaint open, or none any more: then the questions held for it go out at once."""
+
+        def told(current: Customer) -> Changed | None:
+            if current.complaint_open == open:
+                return None
+            return msgspec.structs.replace(current, complaint_open=open, changed_at=self._clock.now()), ()
+
+        await self._customers.change(customer, told)
+        await self._freed(customer)
 
     async def preferences(self, customer: str) -> Result | None:
         """The preferences as they were put."""
@@ -136,99 +177,73 @@ class People:
         A grant that lifts a withdrawal needs `proof`, unless the person gives it (`by_person`: on a page, by a reply).
         """
         reading = self._reading()
-        entry = reading.consent(raw)
+        entry = given = reading.consent(raw)
         reading.done()
 
         def add(current: Customer) -> Changed | None:
+            nonlocal entry
+            entry = dated(current.consents, given) if raw.get("at") is None else given
             if entry in current.consents:
                 return None
             if not by_person and needs_proof(current.consents, entry):
                 raise Invalid([("/proof", NEEDS_PROOF)])
-            return current, [entry]
+            return agreed(current, entry, self._clock.now()), [entry]
 
         done, _ = await self._customers.change(customer, add)
+        await self._freed(customer)
         return entry_view(entry, done)
 
-    async def consents(self, customer: str) -> dict[str, Any] | None:
-        """The ledger, newest first (`items`), and how things stand (`effective`)."""
+    async def consents(
+        self, customer: str, limit: int | None = None, cursor: str | None = None
+    ) -> dict[str, Any] | None:
+        """The ledger, newest first (`items`), where the next page begins (`next`), how things stand (`effective`).
+
+        `limit` None: all of it. Raises ValueError for a cursor that isn't the `next` of an earlier page.
+        """
         found = await self._customers.load(customer)
         if found is None:
             return None
-        ledger = await self._customers.ledger(customer)
+        ledger, following = await self._customers.ledger_page(customer, limit, cursor)
         return {
-            "items": [entry_view(entry, found[0]) for entry in reversed(ledger)],
+            "items": [entry_view(entry, found[0]) for entry in ledger],
+            "next": following,
             "effective": [entry_view(standing, found[0]) for standing in effective(found[0].consents)],
         }
 
     # In and out
 
-    def import_rows(self, rows: Rows, at_once: int = 32) -> AsyncIterator[tuple[int, list[Problem]]]:
+    def import_rows(
+        self, rows: Rows, at_once: int = AT_ONCE, *, dry_run: bool = False
+    ) -> AsyncIterator[tuple[int, list[Problem]]]:
         """Take in rows of (line number, row), some of them at once; a row is as `portable` gives it.
 
         Yields every line's number, in order, with its problems: none for a row that was kept. A text in place of a row
         is the reason why there is none. The same rows again change nothing; of two rows with one id the later wins.
+        `dry_run`: nothing is stored.
         """
-        return taken_in(rows, self._take, at_once)
+        incoming = Import(self._customers, self._clock, self._reading, self._with_profile)
+        return incoming.rows(rows, at_once, dry_run=dry_run)
 
     async def portable(self, customer: str) -> dict[str, Any] | None:
         """A customer in the form that `import_rows` reads, with preferences and the consent ledger."""
-        found = await self._customers.load(customer)
-        if found is None:
-            return None
-        held = set(found[0].keys.values())
-        # An entry bound to an address that is gone speaks of nobody here.
-        consents = [
-            entry_view(entry, found[0])
-            for entry in await self._customers.ledger(customer)
-            if entry.address is None or entry.address in held
-        ]
-        preferences = preferences_view(found[0].preferences)
-        return {
-            "id": customer,
-            **profile_form(found[0]),
-            **({"preferences": preferences} if preferences else {}),
-            **({"consents": consents} if consents else {}),
-        }
+        return next(iter(await portable(self._customers, [customer])), None)
 
-    async def _take(self, raw: Any) -> None:
-        row = read_row(self._reading(), raw, self._customers.address_key)
-        bound = await self._customers.bound((address.value for address in row.profile.addresses), row.id)
-        ledger = await self._customers.ledger(row.id) if row.consents else []
-
-        def take(current: Customer | None) -> Changed | None:
-            return self._with_row(current, row, [*bound, *(current.consents if current else ())], ledger)
-
-        await self._customers.upsert(row.id, take)
-        for address in row.profile.addresses:
-            said = [entry for entry in row.consents if entry.address == self._customers.address_key(address.value)]
-            if news(bound, said):
-                await self._customers.withdraw(address.channel, address.value, said)
-
-    def _with_row(
-        self, current: Customer | None, row: Row, held: list[ConsentEntry], ledger: list[ConsentEntry]
-    ) -> Changed | None:
-        known = {(*scope(entry), entry.at) for entry in (*ledger, *held)}
-        fresh = [entry for entry in row.consents if (*scope(entry), entry.at) not in known]
-        wrong = [
-            (f"/consents/{row.consents.index(entry)}/proof", NEEDS_PROOF) for entry in fresh if needs_proof(held, entry)
-        ]
-        if wrong:
-            raise Invalid(wrong)
-        person = current or Customer(id=row.id)
-        changed = self._with_profile(person, row.profile, new=current is None)
-        person = changed[0] if changed else person
-        withdrawn: list[ConsentEntry] = []
-        if row.preferences is not None:
-            chosen = self._with_preferences(person, row.preferences, "import", None)
-            person, withdrawn = (chosen[0], [*chosen[1]]) if chosen else (person, [])
-        # What an imported ledger says already isn't said again by the preferences beside it.
-        closed = {(entry.channel, entry.category) for entry in row.consents if entry.state == "withdrawn"}
-        return person, [*fresh, *(entry for entry in withdrawn if (entry.channel, entry.category) not in closed)]
+    async def all_portable(self) -> AsyncIterator[list[dict[str, Any]]]:
+        """Every customer in that form, in pages."""
+        async for ids in self._customers.id_pages():
+            yield await portable(self._customers, ids)
 
     # Parts
 
     def _reading(self) -> Reading:
         return Reading(self._known, self._clock.now())
+
+    def _said(self, way: str, wording: str | None, version: str | None, *, by_person: bool) -> Said:
+        return Said(way=way, at=self._clock.now(), wording=wording, version=version, by_person=by_person)
+
+    async def _freed(self, customer: str) -> None:
+        if self._rouse is not None:
+            await self._rouse(customer)
 
     def _shown(self, done: Written) -> Result:
         return Result(customer_view(done.customer, self._clock.now()), done.version, done.created)
@@ -239,20 +254,3 @@ class People:
             return None
         now = self._clock.now()
         return msgspec.structs.replace(current, **changes, profile_at=now, changed_at=now), ()
-
-    def _with_preferences(
-        self, current: Customer, preferences: Preferences, way: str, wording: str | None
-    ) -> Changed | None:
-        if preferences == current.preferences:
-            return None
-        now = self._clock.now()
-        before = current.preferences.categories
-        off = [
-            ConsentEntry(
-                ANY, name, "withdrawn", way, wording or f"{name} messages switched off in the preferences.", now
-            )
-            for name, choice in preferences.categories.items()
-            if not choice.enabled and before.get(name, CategoryPreference()).enabled
-        ]
-        new = msgspec.structs.replace(current, preferences=preferences, preferences_at=now, changed_at=now)
-        return new, off

@@ -23,9 +23,10 @@ MOST_ATTRIBUTES: Final = 16_384
 MOST_WAY: Final = 64
 MOST_WORDING: Final = 4096
 MOST_PROOF: Final = 1024
+MOST_VERSION: Final = 64
 PROFILE: Final = ("name", "locale", "time_zone", "addresses", "attributes")
 _PREFERENCES: Final = ("channels", "categories", "quiet_hours", "language")
-_CONSENT: Final = ("channel", "category", "state", "way", "wording", "at", "proof")
+_CONSENT: Final = ("channel", "category", "state", "way", "wording", "version", "at", "proof")
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
@@ -80,8 +81,8 @@ class Reading(Fields):
         )
 
     def consent(self, raw: Any, at: str = "", *, needs_at: bool = False, addresses: bool = False) -> ConsentEntry:
-        """The body of POST /v1/customers/{id}/consents. `at` absent: now; `addresses`: may name one (as its value)."""
-        body = self.object(at, raw, (*_CONSENT, "address") if addresses else _CONSENT)
+        """The body of POST /v1/customers/{id}/consents. `at` absent: now; `addresses`: may name them (as their values)."""
+        body = self.object(at, raw, (*_CONSENT, "address", "source") if addresses else _CONSENT)
         state = body.get("state")
         if state not in ("granted", "withdrawn"):
             self.wrong(f"{at}/state", 'must be "granted" or "withdrawn"')
@@ -96,6 +97,8 @@ class Reading(Fields):
             at=self._moment(f"{at}/at", body.get("at")),
             proof=self._text(f"{at}/proof", body.get("proof"), MOST_PROOF, lines=True),
             address=self._text(f"{at}/address", body.get("address"), MOST_WORDING),
+            version=self._text(f"{at}/version", body.get("version"), MOST_VERSION),
+            source=self._text(f"{at}/source", body.get("source"), MOST_WORDING),
         )
 
     def _addresses(self, at: str, raw: Any) -> tuple[Address, ...]:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from typing import Any, cast
 
 import msgspec
 
 from gateway.customer import ConsentEntry, Preferences
-from gateway.delivery.people_fields import Invalid, Problem
+from gateway.delivery.people_fields import Problem
 from gateway.delivery.people_parse import PROFILE, Profile, Reading
 
 Rows = Iterable[tuple[int, Any]] | AsyncIterable[tuple[int, Any]]
 """Line numbers with rows; a text in place of a row says why there is none."""
-Take = Callable[[Any], Awaitable[None]]
+Take = Callable[[Sequence[Any]], Awaitable[list[list[Problem]]]]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,57 +61,95 @@ def _consents(
     entries: list[ConsentEntry] = []
     for index, item in enumerate(cast("list[Any]", raw)):
         entry = reading.consent(item, f"/consents/{index}", needs_at=True, addresses=True)
-        if entry.address is not None and entry.address not in values:
-            reading.wrong(f"/consents/{index}/address", "must be one of the row's addresses, in its normal form")
-        key = None if entry.address is None else address_key(entry.address)
-        entries.append(msgspec.structs.replace(entry, address=key))
+        named = {name: value for name in ("address", "source") if (value := getattr(entry, name)) is not None}
+        for name in (name for name, value in named.items() if value not in values):
+            reading.wrong(f"/consents/{index}/{name}", "must be one of the row's addresses, in its normal form")
+        keyed = {name: address_key(value) for name, value in named.items()}
+        entries.append(msgspec.structs.replace(entry, **keyed))
     return tuple(entries)
 
 
 async def taken_in(rows: Rows, take: Take, at_once: int) -> AsyncIterator[tuple[int, list[Problem]]]:
-    """Take rows in, at most `at_once` together; yields each line's number, in order, with its problems.
+    """Take rows in by batches of at most `at_once`, two of them under way; yields each line's number, in order, with its
+    problems. A batch is what has come by then, so that nobody waits for one to fill.
 
-    Rows of one id wait for each other. What `take` raises beside Invalid ends it all.
+    Rows of one id follow each other. What `take` raises ends it all; what `rows` raises does so once the rows before it
+    are in.
     """
-    under_way: deque[tuple[int, asyncio.Task[list[Problem]]]] = deque()
-    last: dict[str, asyncio.Task[list[Problem]]] = {}
+    under_way: deque[_Batch] = deque()
     try:
-        async for number, row in _each(rows):
-            if len(under_way) >= at_once:
-                line, task = under_way.popleft()
-                yield line, await task
-            name = _name(row)
-            task = asyncio.create_task(_taken(row, take, last.get(name)))
-            under_way.append((number, task))
-            last = {known: one for known, one in last.items() if not one.done()} | {name: task}
+        async for numbers, batch in _batches(rows, at_once):
+            names = {_name(row) for row in batch}
+            while len(under_way) > 1 or any(not names.isdisjoint(one.names) for one in under_way):
+                for told in await under_way.popleft().landed():
+                    yield told
+            under_way.append(_Batch(numbers, names - {""}, asyncio.ensure_future(take(batch))))
         while under_way:
-            line, task = under_way.popleft()
-            yield line, await task
+            for told in await under_way.popleft().landed():
+                yield told
     finally:
-        for _, task in under_way:
-            task.cancel()
-        await asyncio.gather(*(task for _, task in under_way), return_exceptions=True)
+        for one in under_way:
+            one.taking.cancel()
+        await asyncio.gather(*(one.taking for one in under_way), return_exceptions=True)
 
 
-async def _taken(row: Any, take: Take, earlier: asyncio.Task[list[Problem]] | None) -> list[Problem]:
-    if earlier is not None:
-        await asyncio.wait([earlier])
-    if isinstance(row, str):
-        return [("", row)]
+class _Batch(msgspec.Struct, frozen=True):
+    numbers: list[int]
+    names: set[str]
+    taking: asyncio.Future[list[list[Problem]]]
+
+    async def landed(self) -> list[tuple[int, list[Problem]]]:
+        return list(zip(self.numbers, await self.taking, strict=True))
+
+
+async def _batches(rows: Rows, most: int) -> AsyncIterator[tuple[list[int], list[Any]]]:
+    """Rows that may be taken in together: no id stands twice among them."""
+    numbers: list[int] = []
+    batch: list[Any] = []
+    names: set[str] = set()
+    ended: Exception | None = None
+    async with contextlib.aclosing(_arriving(rows)) as arriving:
+        while ended is None:
+            try:
+                number, row, more = await anext(arriving)
+            except Exception as broken:  # noqa: BLE001 - raised below, once the rows before it are in
+                ended = broken
+                break
+            if _name(row) in names:
+                yield numbers, batch
+                numbers, batch, names = [], [], set()
+            numbers.append(number)
+            batch.append(row)
+            names |= {_name(row)} - {""}
+            if len(batch) >= most or not more:
+                yield numbers, batch
+                numbers, batch, names = [], [], set()
+    if batch:
+        yield numbers, batch
+    if not isinstance(ended, StopAsyncIteration):
+        raise ended
+
+
+async def _arriving(rows: Rows) -> AsyncGenerator[tuple[int, Any, bool]]:
+    """Each row, and whether the next one is there already."""
+    if not isinstance(rows, AsyncIterable):
+        for number, row in rows:
+            yield number, row, True
+        return
+    source = aiter(rows)
+    coming = asyncio.ensure_future(anext(source))
     try:
-        await take(row)
-    except Invalid as bad:
-        return bad.problems
-    return []
-
-
-async def _each(rows: Rows) -> AsyncIterator[tuple[int, Any]]:
-    if isinstance(rows, AsyncIterable):
-        async for pair in rows:
-            yield pair
-    else:
-        for pair in rows:
-            yield pair
+        while True:
+            try:
+                number, row = await coming
+            except StopAsyncIteration:
+                return
+            coming = asyncio.ensure_future(anext(source))
+            await asyncio.sleep(0)
+            yield number, row, coming.done()
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
 
 
 def _name(row: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
-from gateway.customer import Address, AddressHealth, ConsentEntry, Customer, Preferences
+from gateway.customer import Address, AddressHealth, ConsentEntry, Customer, Evidence, Preferences
 from gateway.delivery.people_fields import wire_time
 from gateway.preferences.consent import Standing
 
@@ -30,7 +30,7 @@ def customer_view(customer: Customer, now: int) -> dict[str, Any]:
         "locale": customer.locale,
         "time_zone": customer.time_zone,
         "addresses": [
-            {**_address(address), **({"health": _health(health)} if health else {})}
+            {**_address(address), **({"health": health_view(health)} if health else {})}
             for address, health in ((a, customer.health_of(a, now)) for a in customer.addresses)
         ],
         "attributes": customer.attributes,
@@ -45,7 +45,7 @@ def preferences_view(preferences: Preferences) -> dict[str, Any]:
 
 
 def entry_view(entry: ConsentEntry | Standing, customer: Customer) -> dict[str, Any]:
-    """A line of the ledger. `address`: the address it is bound to, null when the customer has it no more."""
+    """A line of the ledger. `address`: what it is bound to, `source`: where it was said; null: theirs no more."""
     values = {key: value for value, key in customer.keys.items()}
     return {
         "channel": entry.channel,
@@ -54,8 +54,10 @@ def entry_view(entry: ConsentEntry | Standing, customer: Customer) -> dict[str, 
         "way": entry.way,
         "wording": entry.wording,
         "at": wire_time(entry.at),
+        **({"version": entry.version} if entry.version is not None else {}),
         **({"proof": entry.proof} if entry.proof is not None else {}),
         **({"address": values.get(entry.address)} if entry.address is not None else {}),
+        **({"source": values.get(entry.source)} if entry.source is not None else {}),
     }
 
 
@@ -76,6 +78,21 @@ def _address(address: Address) -> dict[str, Any]:
     return cast("dict[str, Any]", msgspec.to_builtins(address))
 
 
-def _health(health: AddressHealth) -> dict[str, Any]:
-    until = {"until": wire_time(health.until)} if health.until is not None else {}
-    return {"state": health.state, "reason": health.reason, "at": wire_time(health.at), **until, "count": health.count}
+def health_view(health: AddressHealth) -> dict[str, Any]:
+    """Why an address is doubted or no longer used, what taught us, and the last proof of life."""
+    times = {"until": health.until, "last_proof": health.proved_at}
+    return {
+        "state": health.state,
+        "reason": {"code": health.code or "unexplained", "text": health.reason},
+        "at": wire_time(health.at),
+        "count": health.count,
+        **{name: wire_time(at) for name, at in times.items() if at is not None},
+        **({"evidence": _evidence(health.evidence)} if health.evidence is not None else {}),
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    message, _, attempt = evidence.ref.rpartition("/")
+    told = {"provider_code": evidence.provider_code, "bounce": evidence.bounce}
+    seen = {"message": message, "attempt": attempt, "at": wire_time(evidence.at)}
+    return seen | {name: value for name, value in told.items() if value is not None}

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from gateway.channels.base import Absent, Accepted, Channel, Outbound, Unknown
-from gateway.delivery.breaker import Breaker
+from gateway.delivery.breaker import Breaker, Turned
 from gateway.delivery.window import Window
 from gateway.message import LANES, Attempt, Lane
 from gateway.routing.traits import ChannelState
@@ -29,10 +29,11 @@ ASKS_MOST: Final = 16
 
 
 class Pause(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An operator's pause: why, and who; None: it isn't paused."""
+    """An operator's pause: why, and who; None: it isn't paused. `resumed_at`: when it was last let go on, ms."""
 
     paused: str | None = None
     paused_by: str | None = None
+    resumed_at: int = 0
 
 
 class Permit:
@@ -81,6 +82,18 @@ class Post:
         self.reserved: list[str] = []
         self.spare: list[str] = []
         """Seats kept for what may be taken now, and seats to give back."""
+
+    def learn(self, name: str, value: bytes | None) -> None:
+        """Take over what another process has written. What this one wrote itself is no news to it."""
+        if not value or value == self.known.get(name):
+            return
+        self.known[name] = value
+        if name == "pause":
+            before, self.pause = self.pause, msgspec.msgpack.decode(value, type=Pause)
+            if self.pause.resumed_at > before.resumed_at:
+                self.throttled_until = 0
+        else:
+            self.breaker.follow(msgspec.msgpack.decode(value, type=Turned))
 
     @property
     def calls(self) -> int | None:

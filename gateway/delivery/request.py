@@ -32,7 +32,10 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """A message as asked for. Times in ms; `reach` holds only what the caller said."""
+    """A message as asked for. Times in ms; `reach` holds only what the caller said. `only`: of the customer's own addresses, these.
+
+    `proves`: see `Message`; nobody outside can ask for it.
+    """
 
     category: str
     customer: str | None = None
@@ -50,6 +53,8 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
     reference: str | None = None
     metadata: dict[str, Any] = {}
     retry_of: str | None = None
+    only: tuple[Address, ...] = ()
+    proves: bool = False
 
 
 class Rejected(Exception):
@@ -80,8 +85,9 @@ def lane_of(category: str, priority: object, categories: Mapping[str, Category])
 
 
 def given_addresses(new: NewMessage) -> tuple[tuple[str, str], ...] | None:
-    """The addresses of a one-off recipient, as they stand in a record; None: the customer's own are used."""
-    return None if new.recipient is None else tuple((a.channel, a.value) for a in new.recipient.addresses)
+    """The addresses of a one-off recipient, or those it is limited to, as they stand in a record; None: all the customer's."""
+    given = new.only if new.recipient is None else new.recipient.addresses
+    return tuple((a.channel, a.value) for a in given) or None
 
 
 def renewed(old: Message, message_id: str, reach: Reach, at: int, n: int) -> Message:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from typing import Any, Final, cast
 
@@ -11,10 +12,12 @@ import structlog
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from gateway.channels.bounces import parse
+from gateway.channels.bounces import BounceNews, parse
 from gateway.channels.verp import verp_reader
 from gateway.customer import ConsentEntry, Customer
+from gateway.delivery.metrics import Metrics
 from gateway.delivery.receipts import Receipts
+from gateway.preferences.consent import dated
 from gateway.settings_types import Settings
 from gateway.store.clock import Clock
 from gateway.store.customers import Customers
@@ -28,6 +31,9 @@ NAME: Final = "omnichannel-gateway"
 SILENCE_S: Final = 60.0
 """Between two commands, and for a whole mail."""
 COMPLAINT_CATEGORIES: Final = ("survey", "marketing")
+FOR_A_PERSON: Final = frozenset(("unmatched", "unmatched_complaint", "no_action", "no_bounce", "unreadable"))
+"""Outcomes of mails that somebody should look at: what they say is known to nobody else."""
+_OUTCOMES: Final = {"failed": "bounced", "delivered": "delivered", "sent": "in_transit"}
 
 log = structlog.get_logger()
 # aiosmtpd's log repeats whatever strangers send, addresses and all.
@@ -35,34 +41,42 @@ logging.getLogger("mail.log").setLevel(logging.CRITICAL)
 
 
 class Returns:
-    """Takes in returned mails."""
+    """Takes in returned mails. What nobody can make sense of is counted, and logged by its id for a person to look at."""
 
     def __init__(
-        self, settings: Settings, receipts: Receipts, messages: Messages, customers: Customers, clock: Clock
+        self, settings: Settings, receipts: Receipts, messages: Messages, customers: Customers, metrics: Metrics
     ) -> None:
         self._read = verp_reader(settings.secret_key, settings.secret_key_old)
         self._receipts = receipts
         self._messages = messages
         self._customers = customers
-        self._clock = clock
+        self._metrics = metrics
 
-    async def take(self, raw: bytes, envelope_to: list[str]) -> str:
-        """Take in one mail; what it was, in a word. Raises StoreUnavailable."""
+    async def take(self, raw: bytes, envelope_to: list[str], now: int) -> str:
+        """Take in one mail at `now` (ms), as often as it comes; what it was, in a word or two. Raises StoreUnavailable."""
         # In a thread: a mail made to be slow takes a third of a second.
-        news = await asyncio.to_thread(parse, raw, self._read, self._clock.now(), envelope_to)
-        for message_id, receipt in news.receipts:
-            await self._receipts.absorb(message_id, [receipt])
+        news = await asyncio.to_thread(parse, raw, self._read, now, envelope_to)
+        number = bounce_id(raw)
+        known = [
+            await self._receipts.absorb(message_id, [msgspec.structs.replace(receipt, bounce=number)])
+            for message_id, receipt in news.receipts
+        ]
         if news.complaint and news.about is not None:
-            await self._complained(news.about[0])
-        said = "complaint" if news.complaint else "receipt" if news.receipts else news.reason or "ignored"
-        log.info("returned_mail", outcome=said, message=news.about[0] if news.about else None)
+            await self._complained(*news.about, number, now)
+        said = outcome_of(news) if not known or any(known) else "outlived"
+        self._metrics.returned(said)
+        tell = log.warning if said in FOR_A_PERSON else log.info
+        tell("returned_mail", bounce=number, outcome=said, message=news.about[0] if news.about else None)
         return said
 
-    async def _complained(self, message_id: str) -> None:
-        """Somebody reported us as unwanted: no more surveys and marketing by e-mail."""
+    async def _complained(self, message_id: str, attempt_id: str, bounce: str, now: int) -> None:
+        """Somebody reported us as unwanted: no more surveys and marketing by e-mail, for them and at that address."""
         loaded = await self._messages.load(message_id)
-        if loaded is None or loaded.message.mode != "live":
+        attempt = None if loaded is None else loaded.message.attempt(attempt_id)
+        if loaded is None or attempt is None or loaded.message.mode != "live" or loaded.message.erased:
             return
+        address = attempt.address
+        key = self._customers.address_key(address)
         entries = [
             ConsentEntry(
                 channel="email",
@@ -70,18 +84,45 @@ class Returns:
                 state="withdrawn",
                 way="complaint",
                 wording="The person's mail provider reported a complaint.",
-                at=self._clock.now(),
+                at=now,
+                proof=bounce,
+                source=key,
             )
             for category in COMPLAINT_CATEGORIES
         ]
 
-        def withdrawn(known: Customer) -> tuple[Customer, list[ConsentEntry]]:
-            return msgspec.structs.replace(known, consents=(*known.consents, *entries)), entries
+        def withdrawn(known: Customer) -> tuple[Customer, list[ConsentEntry]] | None:
+            # The same report comes again when its answer was lost.
+            noted = any(entry.proof == bounce and entry.source == key for entry in known.consents)
+            return None if noted else (known, [dated(known.consents, entry) for entry in entries])
 
         try:
+            before = await self._customers.load(loaded.message.customer)
             await self._customers.change(loaded.message.customer, withdrawn)
         except KeyError:
             log.info("complaint_customer_gone", message=message_id)
+            before = None
+        known = () if before is None else before[0].consents
+        if not any(entry.proof == bounce and entry.address == key for entry in known):
+            held = await self._customers.bound([address])
+            bound = [dated(held, msgspec.structs.replace(entry, address=key, source=None)) for entry in entries]
+            await self._customers.withdraw("email", address, bound)
+
+
+def bounce_id(raw: bytes) -> str:
+    """What a returned mail is called in the log and in an address's health: the same whenever it comes."""
+    return "b-" + hashlib.blake2b(raw, digest_size=8).hexdigest()
+
+
+def outcome_of(news: BounceNews) -> str:
+    """What a returned mail was, in a word or two."""
+    if news.complaint:
+        return "complaint" if news.about is not None else "unmatched_complaint"
+    if news.receipts:
+        # Of several recipients the gravest: a copy that failed matters more than one that came through.
+        found = {receipt.status for _, receipt in news.receipts}
+        return next((told for status, told in _OUTCOMES.items() if status in found), "in_transit")
+    return news.reason or "ignored"
 
 
 class BounceServer:
@@ -90,8 +131,9 @@ class BounceServer:
     Whoever connects is a stranger: at most `sessions` at once, each for `seconds` at most.
     """
 
-    def __init__(self, returns: Returns, *, sessions: int = 200, seconds: float = 600.0) -> None:
+    def __init__(self, returns: Returns, clock: Clock, *, sessions: int = 200, seconds: float = 600.0) -> None:
         self._returns = returns
+        self._clock = clock
         self._most = sessions
         self._seconds = seconds
         self._open: set[_Both] = set()
@@ -131,7 +173,7 @@ class BounceServer:
         """One mail has come in."""
         content: Any = envelope.original_content or envelope.content or b""
         try:
-            await self._returns.take(bytes(content), [str(to) for to in envelope.rcpt_tos])
+            await self._returns.take(bytes(content), [str(to) for to in envelope.rcpt_tos], self._clock.now())
         except StoreUnavailable:
             return "451 4.3.0 Try again later"
         return "250 2.0.0 Noted"

@@ -11,20 +11,21 @@ from typing import Final
 import structlog
 from redis.exceptions import RedisError
 
-from gateway.channels.base import Absent, Accepted, Outbound, Refused, Rendered, Unknown
+from gateway.channels.base import Accepted, Refused, Rendered, Unknown
 from gateway.content.render import Unfit
+from gateway.delivery.asking import Asker
 from gateway.delivery.desk import TRIES, Case, Desk
 from gateway.delivery.gate import Gate
 from gateway.delivery.limits import Limits
 from gateway.delivery.meeting import Meeting
 from gateway.delivery.pacing import Switchboard
 from gateway.delivery.post import Permit, Post
-from gateway.delivery.words import Words, in_window, unpack
-from gateway.message import Attempt, Fault, Message, Mode, Receipt
+from gateway.delivery.speaking import Speaker
+from gateway.message import Attempt, Message, Mode, Receipt
 from gateway.news import absorb
 from gateway.routing.decide import apply
-from gateway.routing.fallback import ABSENT_AFTER_MS, callback_grace
-from gateway.routing.view import Next, Turn
+from gateway.routing.fallback import callback_grace
+from gateway.routing.view import Turn
 from gateway.store.clock import Clock
 from gateway.store.pipe import StoreUnavailable
 
@@ -40,21 +41,21 @@ class Sender:
     def __init__(
         self,
         desk: Desk,
-        words: Words,
+        speaker: Speaker,
+        asker: Asker,
         boards: Mapping[Mode, Switchboard],
         meeting: Meeting,
         clock: Clock,
-        callback_base: Callable[[Mode], str],
         opened: Callable[[Post], None],
         gate: Gate,
         limits: Limits,
     ) -> None:
         self._desk = desk
-        self._words = words
+        self._speaker = speaker
+        self._asker = asker
         self._boards = boards
         self._meeting = meeting
         self._clock = clock
-        self._callback_base = callback_base
         self._opened = opened
         self._gate = gate
         self._limits = limits
@@ -71,7 +72,7 @@ class Sender:
             shut = post.state(self._clock.now()).shut is not None
             if turn is None or shut or await self._lets_others_probe(current, permit):
                 return await self._desk.write(current, following)
-            words = await self._render(current, turn)
+            words = await self._speaker.render(current, turn)
             if isinstance(words, Unfit):
                 current.message.unfit[turn.channel] = words.code
                 continue
@@ -101,7 +102,7 @@ class Sender:
                 return
             following = self._desk.decide(current)
             if following.ask:
-                await self._ask(current, following)
+                await self._asker.ask(current, following)
                 return
             if await self._desk.write(current, following):
                 return
@@ -111,7 +112,7 @@ class Sender:
         now = self._clock.now()
         lease = now + int(post.channel.traits.timeout * 1000) + LEASE_MARGIN_MS
         return Attempt(
-            id=f"a{len(message.attempts) + 1}",
+            id=_next_id(message),
             channel=turn.channel,
             address=turn.address.value,
             round=turn.round,
@@ -127,9 +128,9 @@ class Sender:
         following = self._desk.decide(case)
         apply(message, following, self._clock.now())
         versions = case.version, case.customer_version
-        category = self._desk.category(message)
+        caps = self._desk.rules.caps_of(message.category)
         try:
-            outcome, version = await self._desk.messages.begin(case.before, message, versions, following, category)
+            outcome, version = await self._desk.messages.begin(case.before, message, versions, following, caps)
         except StoreUnavailable:
             await self._take_back(case, attempt)
             raise
@@ -162,7 +163,7 @@ class Sender:
         if late or not await board.starts(permit, case.message.id, attempt.id):
             await self._withdraw(case, attempt)
             return
-        out = self._outbound(case, attempt, words, deadline)
+        out = self._speaker.outbound(case, attempt, words, deadline)
         begun = time.monotonic()
         with self._gate.away():
             outcome = await asyncio.shield(channel.send(out))
@@ -193,77 +194,6 @@ class Sender:
             log.warning("redis_unavailable", message=message.id, error=str(away))
             return []
 
-    def _outbound(self, case: Case, attempt: Attempt, words: Rendered, deadline: int) -> Outbound:
-        message, now = case.message, self._clock.now()
-        traits = self._boards[message.mode].posts[attempt.channel].channel.traits
-        return self._words.outbound(
-            message,
-            attempt,
-            words,
-            self._desk.category(message),
-            self._callback_base(message.mode),
-            deadline,
-            now,
-            in_window=in_window(case.customer, attempt.channel, traits.window, now),
-        )
-
-    async def _render(self, case: Case, turn: Turn) -> Rendered | Unfit:
-        message = case.message
-        raw = await self._desk.messages.body(message)
-        if raw is None:
-            return Unfit("no_template", "The content has outlived its retention.")
-        traits = self._boards[message.mode].posts[turn.channel].channel.traits
-        window = in_window(case.customer, turn.channel, traits.window, self._clock.now())
-        category = self._desk.category(message)
-        return self._words.render(message, unpack(raw), case.customer, category, turn.channel, in_window=window)
-
-    async def speak(self, message_id: str, attempt_id: str) -> Outbound | None:
-        """An attempt's words once more, for a callback that must be answered with them."""
-        case = await self._desk.reopen(message_id)
-        attempt = case.message.attempt(attempt_id) if case is not None else None
-        if case is None or attempt is None:
-            return None
-        address = next((a for a in case.customer.addresses if a.value == attempt.address), None)
-        turn = Turn(attempt.channel, address, attempt.round) if address is not None else None
-        words = await self._render(case, turn) if turn is not None else None
-        return (
-            self._outbound(case, attempt, words, self._desk.decide(case).deadline)
-            if isinstance(words, Rendered)
-            else None
-        )
-
-    async def _ask(self, case: Case, following: Next) -> None:
-        """Ask providers whether they took attempts whose answers were lost."""
-        found: dict[str, tuple[Accepted | Absent | Unknown, list[Receipt | None]]] = {}
-        for attempt_id in following.ask:
-            attempt = case.message.attempt(attempt_id)
-            post = self._boards[case.message.mode].posts.get(attempt.channel) if attempt is not None else None
-            out = await self.speak(case.message.id, attempt_id)
-            if attempt is not None and post is not None and out is not None:
-                with self._gate.away():
-                    answer = await post.find(out, attempt, self._clock.now())
-                found[attempt_id] = await self._recognised(case.message, attempt, answer)
-
-        def told(message: Message, now: int) -> None:
-            for attempt_id in following.ask:
-                attempt = message.attempt(attempt_id)
-                if attempt is not None:
-                    answer, early = found.get(attempt_id, (Unknown(), []))
-                    _hear_answer(message, attempt, answer, now)
-                    for receipt in filter(None, early):
-                        absorb(message, receipt)
-
-        await self._desk.settle(case, told)
-
-    async def _recognised(
-        self, message: Message, attempt: Attempt, found: Accepted | Absent | Unknown
-    ) -> tuple[Accepted | Absent | Unknown, list[Receipt | None]]:
-        """An answer, with news that came under its provider id; what turns out to be another attempt's is no answer."""
-        if not isinstance(found, Accepted) or found.provider_id is None:
-            return found, []
-        early = await self._meeting.recognise(attempt.channel, found.provider_id, message.id, attempt.id)
-        return (found, early) if early is not None else (Unknown(detail="known as another attempt's"), [])
-
     def _receipt(self, attempt_id: str, outcome: Accepted | Refused | Unknown) -> Receipt | None:
         now = self._clock.now()
         if isinstance(outcome, Accepted):
@@ -287,6 +217,11 @@ class Sender:
         return None
 
 
+def _next_id(message: Message) -> str:
+    """One above all that stand: counting them would give an id twice once an earlier attempt has been withdrawn."""
+    return f"a{max((int(a.id[1:]) for a in message.attempts), default=0) + 1}"
+
+
 def _withdrawn(attempt: Attempt) -> Callable[[Message, int], None]:
     def news(message: Message, _now: int) -> None:
         message.attempts = [a for a in message.attempts if a.mark != attempt.mark or a.status != "started"]
@@ -299,11 +234,3 @@ def _wait_for_callback(message: Message, attempt_id: str, now: int) -> None:
     attempt = message.attempt(attempt_id)
     if attempt is not None and attempt.status == "started":
         attempt.lease_until = min(attempt.lease_until, now + callback_grace(message, now))
-
-
-def _hear_answer(message: Message, attempt: Attempt, found: Accepted | Absent | Unknown, now: int) -> None:
-    attempt.asked_at, attempt.asked = now, attempt.asked + 1
-    if isinstance(found, Accepted):
-        absorb(message, Receipt(attempt=attempt.id, at=now, status=found.status, provider_id=found.provider_id))
-    elif isinstance(found, Absent) and now >= attempt.started_at + ABSENT_AFTER_MS:
-        absorb(message, Receipt(attempt=attempt.id, at=now, status="failed", fault=Fault.NOT_TAKEN))

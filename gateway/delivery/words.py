@@ -11,7 +11,7 @@ from gateway.channels.base import Outbound, Rendered
 from gateway.content.content import Body
 from gateway.content.render import Unfit, render
 from gateway.customer import Customer
-from gateway.links import ANSWER, MESSAGE, UNSUBSCRIBE, Links
+from gateway.links import ANSWER, MESSAGE, PREFERENCES, UNSUBSCRIBE, Links, preference_payload
 from gateway.message import Attempt, Message
 from gateway.routing.policy import Category
 from gateway.settings_types import Settings
@@ -60,8 +60,11 @@ class SignedPages:
 
     @property
     def preferences(self) -> str | None:
-        """The person's preferences: no page shows them yet, so no message leads there."""
-        return None
+        """The person's preferences; codes and replies, which somebody just asked for, don't lead there."""
+        if self._category.consent == "asked":
+            return None
+        whose = preference_payload(self._message.mode, self._message.customer)
+        return self._url("p", PREFERENCES, whose, PAGE_LIVES_MS)
 
     def _url(self, path: str, purpose: str, payload: str, lives: int) -> str:
         known = self._made.get(path)

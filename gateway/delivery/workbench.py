@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -12,12 +12,11 @@ from redis.exceptions import RedisError
 
 from gateway.delivery.desk import Desk
 from gateway.delivery.gate import Gate
-from gateway.delivery.inbound import Inbox
 from gateway.delivery.post import Permit
 from gateway.delivery.sending import Sender
 from gateway.message import SCHEMA, Lane
 from gateway.store.changes import Taken
-from gateway.store.keys import partition
+from gateway.store.keys import Partition, partition
 from gateway.store.messages import Loaded, decode_taken, schema_of
 from gateway.store.pipe import StoreUnavailable
 from gateway.store.scripts import Scripts
@@ -31,19 +30,30 @@ ABANDONED_BEFORE_ALONE: Final = 2
 Alone = Callable[[int, Taken], Awaitable[str | None]]
 """Works on a record of a partition where it can harm nothing else; why it belongs in the morgue, or None."""
 
+Kind = Callable[[Partition, Taken], Awaitable[None]]
+"""Works on one kind of members that aren't messages. Raises msgspec.DecodeError for a record that can't be read."""
+
 log = structlog.get_logger()
 
 
 class Workbench:
-    """One process's bench. `alone`: for records that others did not survive."""
+    """One process's bench. `kinds`: who works on what isn't a message, by the first part of its member. `alone`: for
+    records that others did not survive.
+    """
 
     def __init__(
-        self, scripts: Scripts, desk: Desk, sender: Sender, inbox: Inbox, gate: Gate, alone: Alone | None
+        self,
+        scripts: Scripts,
+        desk: Desk,
+        sender: Sender,
+        kinds: Mapping[str, Kind],
+        gate: Gate,
+        alone: Alone | None,
     ) -> None:
         self._scripts = scripts
         self._desk = desk
         self._sender = sender
-        self._inbox = inbox
+        self._kinds = kinds
         self._gate = gate
         self._alone = alone
         self._in_hand: set[tuple[str, int]] = set()
@@ -80,7 +90,7 @@ class Workbench:
             async with self._gate.turn(lane_of(taken)):
                 await self._work_message(taken, permit)
         else:
-            await self._inbox.work(partition(number), taken)
+            await self._kinds[taken.member.partition(":")[0]](partition(number), taken)
 
     async def _work_message(self, taken: Taken, permit: Permit | None) -> None:
         case = await self._desk.open(Loaded(decode_taken(taken), taken.version))
@@ -111,6 +121,8 @@ class Workbench:
 def lane_of(taken: Taken) -> Lane:
     """The lane a taken member goes in; what people write to us is critical."""
     try:
-        return decode_taken(taken).lane if taken.member.startswith("m:") else "critical"
+        if taken.member.startswith("m:"):
+            return decode_taken(taken).lane
+        return "critical" if taken.member.startswith("i:") else "normal"
     except (msgspec.DecodeError, ValueError):
         return "normal"

@@ -1,11 +1,13 @@
-"""How often a person may be written to."""
+"""How often a person may be written to: per category, and over several of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
+
+_UNITS: Final = ((86400, "day"), (3600, "hour"), (60, "minute"))
 
 
 class Cap(msgspec.Struct, frozen=True):
@@ -13,6 +15,26 @@ class Cap(msgspec.Struct, frozen=True):
 
     limit: Annotated[int, msgspec.Meta(ge=0)]
     window: Annotated[int, msgspec.Meta(ge=1)]
+
+    def __str__(self) -> str:
+        """For people: "2 in 7 days"."""
+        size, unit = next(((size, unit) for size, unit in _UNITS if self.window % size == 0), (1, "second"))
+        many = self.window // size
+        return f"{self.limit} in {many} {unit}{'' if many == 1 else 's'}"
+
+
+class SharedCap(Cap, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One count for several categories. `categories` None: all but those that must never wait for it."""
+
+    categories: tuple[str, ...] | None = None
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """A cap that a message counts against. `key`: under which its uses are kept; `name`: of a shared one, else None."""
+
+    key: str
+    cap: Cap
+    name: str | None = None
 
 
 def room_at(uses: Sequence[int], cap: Cap, now: int) -> int | None:

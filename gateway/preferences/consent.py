@@ -6,7 +6,7 @@ me" in general never undoes "no marketing by SMS", while "stop everything" also 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -38,6 +38,8 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
     wording: str
     proof: str | None = None
     address: str | None = None
+    version: str | None = None
+    source: str | None = None
 
 
 def applies(entry: ConsentEntry, channel: str, category: str, address_key: str | None) -> bool:
@@ -47,6 +49,11 @@ def applies(entry: ConsentEntry, channel: str, category: str, address_key: str |
         and entry.category in (category, ANY)
         and (entry.address is None or entry.address == address_key)
     )
+
+
+def says(entry: ConsentEntry) -> str:
+    """What an entry does: "granted", "withdrawn", or "lifted" for a grant that is no opt-in."""
+    return "lifted" if entry.state == "granted" and entry.way.startswith(LIFTED) else entry.state
 
 
 def lifts(grant: ConsentEntry, withdrawal: ConsentEntry) -> bool:
@@ -65,6 +72,36 @@ def lifts(grant: ConsentEntry, withdrawal: ConsentEntry) -> bool:
     )
 
 
+def ends(grant: ConsentEntry, withdrawal: ConsentEntry) -> bool:
+    """True when the grant lifts the withdrawal and leaves nothing of it: it speaks of exactly as much."""
+    return lifts(grant, withdrawal) and grant.channel == withdrawal.channel and grant.category == withdrawal.category
+
+
+def in_force(entries: Sequence[ConsentEntry]) -> list[ConsentEntry]:
+    """The withdrawals that still bind something: no grant has ended them, though one may have lifted a part."""
+    newest = _newest(entries)
+    grants = [entry for entry in newest if entry.state == "granted"]
+    return [one for one in newest if one.state == "withdrawn" and not any(ends(grant, one) for grant in grants)]
+
+
+def dated(entries: Iterable[ConsentEntry], withdrawal: ConsentEntry) -> ConsentEntry:
+    """A withdrawal that is said now, as it is to be written: no grant on record already lifts it, whatever clocks say.
+
+    A clock that was set back, or that counts in whole seconds, would put it before a grant that came first.
+    """
+    latest = max((one.at for one in entries if lifts(one, withdrawal)), default=withdrawal.at)
+    return msgspec.structs.replace(withdrawal, at=latest)
+
+
+def opens(entries: Sequence[ConsentEntry], grant: ConsentEntry) -> bool:
+    """True when the grant would lift, of some withdrawal, a part that no grant has lifted so far."""
+    earlier = [one for one in _newest(entries) if one.state == "granted" and _covers(one, grant)]
+    return any(
+        lifts(grant, withdrawal) and not any(lifts(one, withdrawal) for one in earlier)
+        for withdrawal in in_force(entries)
+    )
+
+
 def permission(
     entries: Sequence[ConsentEntry], channel: str, category: str, address_key: str | None, rule: Rule
 ) -> Permission:
@@ -76,7 +113,7 @@ def permission(
     binding, grant = _binding(entries, channel, category, address_key)
     if binding is not None:
         return Permission(allowed=False, code="opted_out", text=f"The customer has opted out of {_scope(binding)}.")
-    if grant is not None and not grant.way.startswith(LIFTED):
+    if grant is not None and says(grant) == "granted":
         return Permission(allowed=True, code="granted", text=f"The customer has agreed to {_scope(grant)}.")
     if rule == "opt_in":
         text = f"{category} needs the customer's consent on {channel}, and there is none."
@@ -103,9 +140,7 @@ def closed_by(entries: Sequence[ConsentEntry], address_key: str) -> tuple[tuple[
     own = [entry for entry in entries if entry.state == "withdrawn" and _said_at(entry, address_key)]
     pairs = dict.fromkeys((entry.channel, entry.category) for entry in own)
     return tuple(
-        pair
-        for pair in pairs
-        if any(_said_at(entry, address_key) for entry in _in_force(entries, *pair, address_key)[0])
+        pair for pair in pairs if any(_said_at(entry, address_key) for entry in _sides(entries, *pair, address_key)[0])
     )
 
 
@@ -115,34 +150,48 @@ def said_at(address_key: str) -> str:
 
 
 def _said_at(entry: ConsentEntry, address_key: str) -> bool:
-    return entry.address == address_key or (entry.address is None and entry.proof == said_at(address_key))
+    if entry.address is not None:
+        return entry.address == address_key
+    # Entries of earlier releases name their source in the proof.
+    return entry.source == address_key or entry.proof == said_at(address_key)
+
+
+def _covers(wide: ConsentEntry, narrow: ConsentEntry) -> bool:
+    """True when the first speaks of everything the second speaks of."""
+    return (
+        wide.channel in (ANY, narrow.channel)
+        and wide.category in (ANY, narrow.category)
+        and wide.address in (None, narrow.address)
+    )
+
+
+def _newest(entries: Iterable[ConsentEntry]) -> list[ConsentEntry]:
+    """The newest entry of each scope and kind, so a ledger of thousands of lines is still read in one pass."""
+    newest: dict[tuple[str, str, str, str | None], ConsentEntry] = {}
+    for entry in entries:
+        scope = (says(entry), entry.channel, entry.category, entry.address)
+        if scope not in newest or entry.at >= newest[scope].at:
+            newest[scope] = entry
+    return list(newest.values())
 
 
 def _binding(
     entries: Sequence[ConsentEntry], channel: str, category: str, address_key: str | None
 ) -> tuple[ConsentEntry | None, ConsentEntry | None]:
     """The newest withdrawal still in force, and the newest grant, of all that apply."""
-    withdrawals, grants = _in_force(entries, channel, category, address_key)
+    withdrawals, grants = _sides(entries, channel, category, address_key)
     return max(withdrawals, key=_age, default=None), max(grants, key=_age, default=None)
 
 
-def _in_force(
+def _sides(
     entries: Sequence[ConsentEntry], channel: str, category: str, address_key: str | None
 ) -> tuple[list[ConsentEntry], list[ConsentEntry]]:
-    """The withdrawals no grant has lifted, and the grants, of all that apply.
-
-    Of entries alike in scope only the newest counts, so a ledger of thousands of lines is still read in one pass.
-    """
-    newest: dict[tuple[str, str, str, str | None], ConsentEntry] = {}
-    for entry in entries:
-        if applies(entry, channel, category, address_key):
-            scope = (entry.state, entry.channel, entry.category, entry.address)
-            if scope not in newest or entry.at >= newest[scope].at:
-                newest[scope] = entry
-    grants = [entry for entry in newest.values() if entry.state == "granted"]
-    withdrawn = [entry for entry in newest.values() if entry.state == "withdrawn"]
-    in_force = [entry for entry in withdrawn if not any(lifts(grant, entry) for grant in grants)]
-    return in_force, [grant for grant in grants if not grant.way.startswith(LIFTED)] or grants
+    """The withdrawals no grant has lifted, and the grants, of all that apply."""
+    newest = _newest(entry for entry in entries if applies(entry, channel, category, address_key))
+    grants = [entry for entry in newest if entry.state == "granted"]
+    withdrawn = [entry for entry in newest if entry.state == "withdrawn"]
+    binding = [entry for entry in withdrawn if not any(lifts(grant, entry) for grant in grants)]
+    return binding, [grant for grant in grants if says(grant) == "granted"] or grants
 
 
 def _age(entry: ConsentEntry) -> tuple[int, str, str, str]:
@@ -155,7 +204,18 @@ def _standing(entries: Sequence[ConsentEntry], channel: str, category: str, addr
     decides = binding or grant
     if decides is None:
         raise ValueError("the ledger has no entry for this pair")
-    return Standing(channel, category, decides.state, decides.at, decides.way, decides.wording, decides.proof, address)
+    return Standing(
+        channel,
+        category,
+        decides.state,
+        decides.at,
+        decides.way,
+        decides.wording,
+        decides.proof,
+        address,
+        decides.version,
+        decides.source,
+    )
 
 
 def _scope(entry: ConsentEntry) -> str:

@@ -1,4 +1,4 @@
-"""Words by which people steer us from any channel: STOP, START, HELP, the language they want.
+"""Words by which people steer us from any channel: STOP, START, HELP, the language, the channels and the hours they want.
 
 The whole message being a keyword is what carriers understand too. We go further, since a person may take consent back
 by any reasonable means: "please stop texting me" is an opt-out. What merely mentions a stop word goes to a person.
@@ -6,27 +6,30 @@ by any reasonable means: "please stop texting me" is an opt-out. What merely men
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, cast
+from typing import Final, Literal
 
 import msgspec
 
 from gateway.locales import is_han, table, wordlike
+from gateway.preferences.wishes import Hours, begins, narrowed, order, quiet
+from gateway.preferences.wishes import words as _words
 
-Kind = Literal["stop", "stop_all", "start", "help", "preferences", "language", "doubtful"]
+Kind = Literal["stop", "stop_all", "start", "help", "preferences", "language", "order", "quiet", "unclear", "doubtful"]
 
 
 class Keyword(msgspec.Struct, frozen=True):
-    """What a text asks for. `value` is the locale of a `language`, else None."""
+    """What a text asks for.
+
+    `value`: the locale of a `language`; of `unclear`, what was meant ("order", "quiet"). `category`: the kind of message
+    that a `stop`, a `start` or an `order` is about, None: all. `channels`: of an `order`, the first choice first; of a
+    `stop`, those it names, none: the one it was said on. `hours`: of `quiet`.
+    """
 
     kind: Kind
     value: str | None = None
-
-
-def _words(*path: str) -> tuple[str, ...]:
-    found: Any = table("keywords")
-    for part in path:
-        found = found[part]
-    return tuple(wordlike(word) for word in cast("list[str]", found))
+    category: str | None = None
+    channels: tuple[str, ...] = ()
+    hours: Hours | None = None
 
 
 _STOP: Final = _words("stop", "words")
@@ -34,13 +37,21 @@ _COMMON: Final = _words("stop", "common")
 _ALONE: Final = _words("stop", "alone")
 _PHRASES: Final = _words("stop", "phrases")
 _NARROWING: Final = _words("stop", "narrowing")
+_NOT_MEANT: Final = _words("stop", "not_meant")
 _STOP_ALL: Final = _words("stop_all", "words")
+_NARROW: Final = tuple(sorted((*_STOP, *_COMMON, *_words("stop", "narrow_before")), key=len, reverse=True))
+_STARTS: Final = tuple(sorted((*_words("start", "words"), *_words("start", "unless_asked")), key=len, reverse=True))
+_DIRECT: Final = frozenset(("outage", "service"))
+"""What people ask us to stop for another reason too: stopping the messages about it must be said."""
 _UNLESS_ASKED: Final = frozenset(_words("start", "unless_asked"))
 _IN_COUNTRY: Final = {
     country: frozenset(_words("stop", "in_country", country)) for country in table("keywords")["stop"]["in_country"]
 }
 _LANGUAGES: Final = {
     name: locale for locale in table("keywords")["language"]["names"] for name in _words("language", "names", locale)
+}
+_CODES: Final = {
+    name: locale for locale in table("keywords")["language"]["codes"] for name in _words("language", "codes", locale)
 }
 _BEFORE_LANGUAGE: Final = _words("language", "before")
 _COURTESY: Final = tuple(sorted(_words("courtesy", "words"), key=len, reverse=True))
@@ -78,7 +89,14 @@ def understand(text: str, *, country: str | None = None, open_prompt: bool = Fal
         # To opt in must be meant: what starts us again is never found inside a longer text.
         if found is not None and (found.kind != "start" or words == said):
             return found
-    return _request(asked) or _request(said) or _mention(said, open_prompt=open_prompt)
+    return (
+        _wish(text, said)
+        or _narrowed(asked)
+        or _narrowed(said)
+        or _request(asked)
+        or _request(said)
+        or _mention(said, open_prompt=open_prompt)
+    )
 
 
 def _whole(words: str, *, open_prompt: bool) -> Keyword | None:
@@ -87,21 +105,60 @@ def _whole(words: str, *, open_prompt: bool) -> Keyword | None:
         return Keyword(kind)
     named = _LANGUAGES.get(words) if not open_prompt else None
     for prefix in _BEFORE_LANGUAGE:
-        if named is None and _begins(words, prefix):
-            named = _LANGUAGES.get(words[len(prefix) :].strip())
+        if named is None and begins(words, prefix):
+            rest = words[len(prefix) :].strip()
+            named = _LANGUAGES.get(rest) or _CODES.get(rest)
     return Keyword("language", named) if named is not None else None
+
+
+def _wish(text: str, said: str) -> Keyword | None:
+    """An order of channels or quiet hours."""
+    wanted = order(said)
+    if wanted is not None:
+        if not wanted.channels:
+            return Keyword("unclear", "order")
+        return Keyword("order", category=wanted.category, channels=wanted.channels)
+    hours = quiet(text, said)
+    if hours == "unclear":
+        return Keyword("unclear", "quiet")
+    return None if hours is None else Keyword("quiet", hours=hours)
+
+
+def _narrowed(said: str) -> Keyword | None:
+    """An opt-out, or its lifting, of one kind of message or of channels that are named."""
+    for word in _NARROW:
+        rest = _after(said, word)
+        named = narrowed(rest) if rest else None
+        # "Stop outages" is no wish to hear nothing of them.
+        if named is not None and (named.category not in _DIRECT or named.clear):
+            return Keyword("stop", category=named.category, channels=named.channels)
+    for word in _STARTS:
+        rest = _after(said, word)
+        named = narrowed(rest) if rest else None
+        if named is not None:
+            return Keyword("start", category=named.category)
+    return None
+
+
+def _after(said: str, word: str) -> str:
+    """What stands after a word; before it too, where Chinese puts the verb last."""
+    if begins(said, word):
+        return said[len(word) :].strip()
+    return said[: -len(word)].strip() if is_han(word) and said.endswith(word) else ""
 
 
 def _request(asked: str) -> Keyword | None:
     """An opt-out that is longer than its keyword."""
-    if any(_begins(asked, word) for word in _STOP_ALL) and _at_most(asked, _REQUEST, _REQUEST_HAN):
+    if any(begins(asked, words) for words in _NOT_MEANT):
+        return None
+    if any(begins(asked, word) for word in _STOP_ALL) and _at_most(asked, _REQUEST, _REQUEST_HAN):
         return Keyword("stop_all")
-    if any(_begins(asked, word) for word in (*_STOP, *_COMMON) if not is_han(word)) and _at_most(asked, _SHORT, 0):
+    if any(begins(asked, word) for word in (*_STOP, *_COMMON) if not is_han(word)) and _at_most(asked, _SHORT, 0):
         return Keyword("stop")
-    if any(_begins(asked, word) for word in _STOP if is_han(word)) and _at_most(asked, _SHORT, _SHORT_HAN):
+    if any(begins(asked, word) for word in _STOP if is_han(word)) and _at_most(asked, _SHORT, _SHORT_HAN):
         return Keyword("stop")
     narrowed = any(_holds(asked, word) for word in _NARROWING)
-    if not narrowed and any(_begins(asked, phrase) for phrase in _PHRASES) and _at_most(asked, _REQUEST, _REQUEST_HAN):
+    if not narrowed and any(begins(asked, phrase) for phrase in _PHRASES) and _at_most(asked, _REQUEST, _REQUEST_HAN):
         return Keyword("stop")
     return None
 
@@ -118,7 +175,7 @@ def _without_courtesy(said: str) -> str:
     while rest != before:
         before = rest
         for word in _COURTESY:
-            if _begins(rest, word):
+            if begins(rest, word):
                 rest = rest[len(word) :].strip()
             if _ends(rest, word):
                 rest = rest[: -len(word)].strip()
@@ -133,10 +190,6 @@ def _joined(said: str) -> str:
 
 def _at_most(text: str, words: int, han: int) -> bool:
     return len(text) <= han if is_han(text) else len(text.split()) <= words
-
-
-def _begins(text: str, word: str) -> bool:
-    return text.startswith(word) and (is_han(word) or text == word or text[len(word)] == " ")
 
 
 def _ends(text: str, word: str) -> bool:

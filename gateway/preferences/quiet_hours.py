@@ -12,13 +12,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway import numbers
-from gateway.preferences.legal_hours import legal_hours
+from gateway.preferences.legal_hours import Rule, Week, is_holiday, rule_for
 
 _MINUTE: Final = 60_000
 _DAY: Final = 86_400_000
@@ -27,6 +27,8 @@ _MONDAY: Final = 3 * _DAY
 """The epoch was a Thursday: added to local time, weeks begin on Monday."""
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _HORIZON: Final = 3 * _DAY
+_MOST_HOLIDAYS: Final = 30
+"""So often a moment is put off because of a holiday; more than there are in any year's worst fortnight."""
 _NEVER_MARKETING: Final = frozenset(("code", "reply", "outage"))
 
 _T = TypeVar("_T")
@@ -69,8 +71,24 @@ def legal_until(now: int, channel: str, address_value: str | None, category: str
     """
     if category in _NEVER_MARKETING or address_value is None or not numbers.is_phone_channel(channel):
         return None
-    spans = _open(legal_hours(numbers.country_of(channel, address_value), address_value))
-    return _first_in_all(now, [(_zone(name), spans) for name in zones])
+    rule = _rule(channel, address_value)
+    spans = _open(rule.hours())
+    places = [(_zone(name), spans) for name in zones]
+    moment = now
+    for _ in range(_MOST_HOLIDAYS):
+        moment = _first_in_all(moment, places) or moment
+        if rule.holidays is None:
+            break
+        over = [_next_day(zone, moment) for zone, _ in places if is_holiday(rule, _date(zone, moment))]
+        if not over:
+            break
+        moment = max(over)
+    return None if moment == now else moment
+
+
+def hours_meet(start: str, end: str, channel: str, address_value: str) -> bool:
+    """Whether the law's hours for an address leave any minute outside of these quiet hours, in one and the same zone."""
+    return not numbers.is_phone_channel(channel) or _meet(start, end, _rule(channel, address_value).hours())
 
 
 def next_local(now: int, local: str, zones: Sequence[str]) -> int:
@@ -81,6 +99,9 @@ def next_local(now: int, local: str, zones: Sequence[str]) -> int:
     """
     wanted = minutes(local) * _MINUTE
     zone = min((_zone(name) for name in _some(zones)), key=lambda zone: _offset(zone, now))
+    before = _offset(zone, now - 1)
+    if (wanted - now - before) % _DAY < _offset(zone, now) - before:
+        return now
     moment = now
     while True:
         offset = _offset(zone, moment)
@@ -100,6 +121,18 @@ def minutes(local: str) -> int:
     if found is None:
         raise ValueError(f"must be a time such as 08:30, not {local!r}")
     return int(found[1]) * 60 + int(found[2])
+
+
+def _rule(channel: str, value: str) -> Rule:
+    return rule_for(channel, numbers.country_of(channel, value), value.removeprefix("+1")[:3])
+
+
+@lru_cache(maxsize=4096)
+def _meet(start: str, end: str, week: Week) -> bool:
+    first, last = minutes(start), minutes(end)
+    lawful = {minute for day in week for opens, closes in day for minute in range(opens, closes)}
+    quiet = range(first, last) if first <= last else (*range(first, 24 * 60), *range(last))
+    return not lawful.issubset(quiet)
 
 
 @lru_cache(maxsize=4096)
@@ -195,6 +228,15 @@ def _offset(zone: ZoneInfo, moment: int) -> int:
     """How far local clocks are ahead of UTC, ms."""
     ahead = datetime.fromtimestamp(moment // 1000, zone).utcoffset()
     return 0 if ahead is None else int(ahead.total_seconds()) * 1000
+
+
+def _date(zone: ZoneInfo, moment: int) -> date:
+    return datetime.fromtimestamp(moment // 1000, zone).date()
+
+
+def _next_day(zone: ZoneInfo, moment: int) -> int:
+    """When the next day begins there, ms."""
+    return next_local(moment + 1, "00:00", (zone.key,))
 
 
 def _some(values: Sequence[_T]) -> Sequence[_T]:

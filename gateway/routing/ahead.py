@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from gateway.message import Held, RouteStep, Why
+from collections.abc import Sequence
+
+from gateway.customer import Address
+from gateway.message import Fault, Held, RouteStep, Why
 from gateway.routing.fallback import Step
+from gateway.routing.holds import passes
+from gateway.routing.retry import REMEDIES
 from gateway.routing.route import Candidate
 from gateway.routing.view import MOVING, View
 
@@ -26,3 +31,27 @@ def ahead(
         found.append(RouteStep(candidate.address.channel, candidate.address.value, max(0, begin - now) // 1000, why))
         begin += (step_s or 0) * 1000 if in_turn else 0
     return found
+
+
+def repeat(step: Step, at: int, held: Held | None, now: int) -> RouteStep:
+    """The same step once more at `at` (ms), and what makes it necessary."""
+    last = step.attempts[-1]
+    at = max(at, held.until) if held is not None and held.code in MOVING else at
+    why = (
+        "The provider's answer was lost."
+        if last.status == "unknown"
+        else REMEDIES[last.fault or Fault.UNEXPLAINED].text
+    )
+    return RouteStep(
+        step.channel, step.address, max(0, at - now) // 1000, Why("repeat", f"{why} It is tried once more.")
+    )
+
+
+def explained(view: View, route: Sequence[RouteStep], now: int) -> tuple[RouteStep, ...]:
+    """The steps as people are shown them: one that goes out within quiet hours says why it may."""
+    found: list[RouteStep] = []
+    for step in route:
+        passing = passes(view, Address(step.channel, step.address), now + step.after * 1000)
+        why = step.why if passing is None else Why(step.why.code, f"{step.why.text} {passing}")
+        found.append(RouteStep(step.channel, step.address, step.after, why))
+    return tuple(found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from gateway.message import Message
 from gateway.routing.ahead import ahead
+from gateway.routing.holds import never_open
 from gateway.routing.plan import Plan
 from gateway.routing.route import candidates
 from gateway.routing.verdicts import ended
@@ -25,6 +26,10 @@ def decide(view: View, now: int) -> Next:
         wake = min((a.lease_until for a in message.attempts if a.status == "started"), default=None)
         return Next(status="done", wake_at=wake, deadline=deadline, closing=closing, skipped=message.skipped)
     usable, skipped = candidates(message, view.customer, view.category, view.rules, view.channels, now)
+    never = never_open(view, usable, now)
+    if never:
+        barred = {(one.channel, one.address) for one in never}
+        usable, skipped = [one for one in usable if one.key not in barred], (*skipped, *never)
     if now < message.due_at:
         coming = tuple(ahead(view, usable, [], None, deadline, now))
         wake = message.due_at if message.expires_at is None else min(message.due_at, message.expires_at)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.message import Held, Skipped, Status, Verdict
-from gateway.routing.ahead import ahead
+from gateway.message import RouteStep, Status, Verdict
+from gateway.routing.ahead import ahead, repeat
 from gateway.routing.fallback import (
     OVER,
     Step,
@@ -13,40 +13,15 @@ from gateway.routing.fallback import (
     settles,
     step_end,
     step_state,
-    steps_of,
 )
-from gateway.routing.holds import hold_for
-from gateway.routing.limits import Limits
-from gateway.routing.lines import Lines
-from gateway.routing.rounds import Rounds
 from gateway.routing.route import Candidate
+from gateway.routing.standing import Standing
 from gateway.routing.verdicts import suppressed, unreached
-from gateway.routing.view import MOVING, Next, Turn, View
+from gateway.routing.view import Next
 
 
-class Plan:
-    """One decision in the making. Its parts write down turns to stand in line for, and moments to look again."""
-
-    def __init__(
-        self, view: View, usable: list[Candidate], skipped: tuple[Skipped, ...], deadline: int, now: int
-    ) -> None:
-        self.view = view
-        self.message = view.message
-        self.usable = usable
-        tried = {(a.channel, a.address) for a in view.message.attempts}
-        self.limits = Limits(view.message, usable, now)
-        passed = (*skipped, *self.limits.skipped())
-        self.skipped = tuple(s for s in passed if (s.channel, s.address) not in tried)
-        self.due_by = deadline
-        self.deadline = deadline
-        self.now = now
-        self.steps = steps_of(view.message)
-        self.rounds = Rounds(view.message, usable, self.steps, self.limits)
-        self.wakes: list[int] = self.limits.wakes()
-        self.turns: list[Turn] = []
-        self.held: Held | None = None
-        self.coming: list[Candidate] = []
-        self.lines = Lines(view, now)
+class Plan(Standing):
+    """One decision in the making."""
 
     def next(self) -> Next:
         """Work it out."""
@@ -68,8 +43,12 @@ class Plan:
             ask=ask,
             held=self.held,
             skipped=self.skipped,
-            route=tuple(ahead(self.view, self.coming, self.steps, self.held, self.deadline, self.now)),
+            route=tuple(self._route()),
         )
+
+    def _route(self) -> list[RouteStep]:
+        fresh = ahead(self.view, self.coming, self.steps, self.held, self.deadline, self.now)
+        return sorted([*self.repeats, *fresh], key=lambda step: step.after)
 
     def _blocked_by_unknown(self) -> bool:
         """A category that never repeats after a lost answer waits for news until the deadline."""
@@ -151,11 +130,11 @@ class Plan:
             return False
         if at > self.now:
             self.wakes.append(at)
-            return True
-        if passable and self.limits.hold(candidate) is not None:
+        elif passable and self.limits.hold(candidate) is not None:
             return False
-        if not self._is_held(candidate):
+        elif not self._is_held(candidate):
             self._stand(candidate, step.round)
+        self.repeats.append(repeat(step, max(at, self.now), self.held, self.now))
         return True
 
     def _all_at_once(self) -> None:
@@ -178,100 +157,11 @@ class Plan:
                 self._stand(candidate, self.rounds.number)
         self.coming = left
 
-    # Lines
-
-    def _begin_one(self, left: list[Candidate]) -> None:
-        """Stand in the line of the channel whose turn it is, or of the shut ones that the category waits for."""
-        self.coming = left
-        if not left:
-            return
-        if self._is_held(left[0]):
-            return
-        choice = self._open_one(left)
-        if choice is None and self.view.category.channel_down == "next_now" and self.steps:
-            choice, left = self._open_in_next_round(left)
-        if choice is not None:
-            self.coming = [choice, *(c for c in left if c is not choice)]
-            if not self._is_held(choice):
-                self._stand(choice, self.rounds.number)
-            return
-        self._wait_for_one_of(left)
-
-    def _open_in_next_round(self, left: list[Candidate]) -> tuple[Candidate | None, list[Candidate]]:
-        """What is left of this round is shut: go on with the next one, if something is open there."""
-        following = self.rounds.following()
-        choice = self._open_one(following)
-        if choice is None:
-            return None, left
-        self.rounds.number += 1
-        return choice, following
-
-    def _open_one(self, left: list[Candidate]) -> Candidate | None:
-        """The first channel that is open, unless the category still waits for a shut one before it."""
-        kept = self.lines.kept_place(left)
-        if kept is not None:
-            return kept
-        for candidate in left:
-            if self.lines.state(candidate).shut is None:
-                return self._best_place(candidate, left)
-            if self.lines.waits():
-                return None
-        return None
-
-    def _best_place(self, first: Candidate, left: list[Candidate]) -> Candidate:
-        place, look_again = self.lines.best_place(first, left)
-        if look_again is not None:
-            self.wakes.append(look_again)
-        return place
-
-    def _wait_for_one_of(self, left: list[Candidate]) -> None:
-        """All that may be used now are shut: stand in their lines, and look again at the next probe."""
-        for candidate in left:
-            self._stand(candidate, self.rounds.number)
-            rule = self.view.category.channel_down
-            if rule == "wait":
-                return
-            if rule == "next_after_step" and self.lines.waits():
-                self.wakes.append(self.lines.stays_until())
-                return
-
-    def _stand(self, candidate: Candidate, number: int) -> None:
-        """Take a place in line, even of a shut channel, and say that the channel is what keeps the message."""
-        channel = candidate.address.channel
-        if not any(t.channel == channel for t in self.turns):
-            self.turns.append(Turn(channel, candidate.address, number))
-        state = self.lines.state(candidate)
-        if state.shut is not None:
-            self.wakes.append(self.lines.looks_again(candidate))
-            text = f"The channel {channel} is {'paused' if state.shut == 'paused' else 'down'}."
-            self.held = self.held or self._hold(state.shut, state.until, text)
-        elif state.paced_until > self.now:
-            text = f"The provider of {channel} asked us to slow down."
-            self.held = self.held or self._hold("paced", state.paced_until, text)
-
-    # Holds and ends
-
-    def _is_held(self, candidate: Candidate) -> bool:
-        """Hold the message if nothing may be sent to this address now; True if it is held."""
-        found = self.limits.hold(candidate) or hold_for(self.view, candidate, self.deadline, self.now)
-        if found is None:
-            return False
-        self.held = self._hold(found.code, found.until, found.text)
-        self.wakes.append(found.until)
-        if found.code in MOVING:
-            moved = max(self.deadline, self.due_by + max(0, found.until - self.now))
-            expires = self.message.expires_at
-            self.deadline = moved if expires is None else min(moved, expires)
-        return True
-
-    def _hold(self, code: str, until: int, text: str) -> Held:
-        before = self.message.held
-        since = before.since if before is not None and before.code == code else self.now
-        return Held(until=until, code=code, text=text, since=since)
+    # Ends
 
     def _nothing_left(self) -> Verdict | None:
         """Close when nothing can begin any more and nothing begun can still bring proof."""
-        if self.held is not None and self.held.code == "cap" and self.held.until >= self.deadline:
+        if self.held is not None and self.held.code == "cap" and self.held_till >= self.deadline:
             return Verdict(state="suppressed", at=self.now, code="cap", text=self.held.text)
         if self.turns or self.held is not None or self.coming:
             return None

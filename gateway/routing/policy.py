@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from gateway.message import LANES, Lane, Level, Reach
-from gateway.preferences.caps import Cap
+from gateway.preferences.caps import Cap, Counted, SharedCap
 
 DEFAULT_ORDER: Final = ("sms", "wechat", "email", "voice")
 
@@ -146,6 +146,39 @@ def categories(overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, Category
     if faults:
         raise ValueError("\n".join(faults))
     return table
+
+
+def shared_caps(given: Mapping[str, Mapping[str, Any]], known: Mapping[str, Category]) -> dict[str, SharedCap]:
+    """The caps over several categories. Raises ValueError with one line per bad entry of `[caps.*]`."""
+    found: dict[str, SharedCap] = {}
+    faults: list[str] = []
+    for name, raw in given.items():
+        try:
+            found[name] = msgspec.convert(raw, SharedCap)
+        except msgspec.ValidationError as bad:
+            faults.append(f"[caps.{name}]: {bad}; the fields are limit, window (seconds) and categories.")
+            continue
+        strange = [one for one in found[name].categories or () if one not in known]
+        if strange:
+            faults.append(f"[caps.{name}]: no category {', '.join(strange)}; there are {', '.join(known)}.")
+    if faults:
+        raise ValueError("\n".join(faults))
+    return found
+
+
+def caps_of(name: str, category: Category, shared: Mapping[str, SharedCap]) -> tuple[Counted, ...]:
+    """The caps that a message of a category counts against: its own, and the shared ones that name it.
+
+    A cap that names no category leaves out what the person asked for (`code`, `reply`) and what is critical.
+    """
+    own = () if category.cap is None else (Counted(name, category.cap),)
+    waits = category.consent != "asked" and category.priority != "critical"
+    wide = [
+        Counted(f"*{cap}", rule, cap)
+        for cap, rule in shared.items()
+        if (waits if rule.categories is None else name in rule.categories)
+    ]
+    return (*own, *wide)
 
 
 def may_lower(own: Lane, asked: Lane) -> bool:

@@ -13,7 +13,9 @@ import msgspec
 
 from gateway.message import Attempt, Fault
 
-Effect = Literal["nothing", "suspect", "suppress", "opted_out"]
+Effect = Literal["nothing", "doubt", "suppress", "opted_out"]
+MONTH_S: Final = 30 * 86_400
+HALF_YEAR_S: Final = 180 * 86_400
 
 
 class Remedy(msgspec.Struct, frozen=True):
@@ -22,6 +24,9 @@ class Remedy(msgspec.Struct, frozen=True):
     `here`: try the same channel again, `tries` times at most, first after `first` seconds, doubling up to `most`.
     Without `here` the next channel follows at once. `address`: what the fault says about the address. `shuts`: the
     provider refuses us as a whole, so the channel's breaker opens.
+
+    What it says is held against the address for `held` seconds. Of a "doubt" so many within that time make the address
+    `suspect`, and one more than `doubts` suppress it (None: however many there are).
     """
 
     text: str
@@ -31,6 +36,9 @@ class Remedy(msgspec.Struct, frozen=True):
     most: int = 0
     address: Effect = "nothing"
     shuts: bool = False
+    held: int = MONTH_S
+    suspect: int = 1
+    doubts: int | None = None
 
 
 REMEDIES: Final[dict[Fault, Remedy]] = {
@@ -38,12 +46,12 @@ REMEDIES: Final[dict[Fault, Remedy]] = {
     Fault.QUOTA: Remedy("The provider's daily allowance is used up."),
     Fault.UNAVAILABLE: Remedy("The provider could not take it just now.", here=True, tries=20, first=1, most=600),
     Fault.NOT_TAKEN: Remedy("The provider says that it never got it.", here=True, tries=3, first=0, most=60),
-    Fault.UNREACHABLE: Remedy("The person's device or mailbox could not be reached.", address="suspect"),
-    Fault.NO_ANSWER: Remedy("Nobody answered."),
+    Fault.UNREACHABLE: Remedy("The person's device or mailbox could not be reached.", address="doubt", doubts=10),
+    Fault.NO_ANSWER: Remedy("Nobody answered.", address="doubt", suspect=3),
     Fault.BUSY: Remedy("The line was busy."),
-    Fault.BAD_ADDRESS: Remedy("The address does not exist on this channel.", address="suppress"),
-    Fault.DOUBTFUL_ADDRESS: Remedy("The address seems not to exist.", address="suspect"),
-    Fault.MAILBOX_FULL: Remedy("The mailbox is full.", address="suspect"),
+    Fault.BAD_ADDRESS: Remedy("The address does not exist on this channel.", address="suppress", held=HALF_YEAR_S),
+    Fault.DOUBTFUL_ADDRESS: Remedy("The address seems not to exist.", address="doubt", doubts=1, held=HALF_YEAR_S),
+    Fault.MAILBOX_FULL: Remedy("The mailbox is full.", address="doubt", doubts=5),
     Fault.OPTED_OUT: Remedy("The person has blocked us there.", address="opted_out"),
     Fault.DECLINED: Remedy("The person refuses this kind of message there."),
     Fault.BLOCKED: Remedy("The carrier blocks our messages to this address.", address="suppress"),

@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from gateway.customer import Address, Customer, QuietHours
+from gateway.customer import Address, Customer, Preferences, QuietHours
 from gateway.message import Message, Skipped, Why
 from gateway.numbers import country_of, is_costly, is_phone_channel
+from gateway.preferences.caps import Counted, SharedCap
 from gateway.preferences.consent import permission
 from gateway.preferences.ranking import rank
-from gateway.routing.policy import Category
+from gateway.routing.policy import Category, caps_of
 
 UNFIT_TEXT = {
     "too_long": "The text is too long for {channel}, and nothing is ever cut.",
@@ -32,6 +33,12 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     prefixes: tuple[str, ...] = ()
     """Numbers that begin so are allowed, whatever their country and kind."""
     team: frozenset[str] = frozenset()
+    caps: Mapping[str, SharedCap] = {}
+    """Caps over several categories, by name."""
+
+    def caps_of(self, category: str) -> tuple[Counted, ...]:
+        """The caps that a message of a category counts against. Raises KeyError for an unknown category."""
+        return caps_of(category, self.categories[category], self.caps)
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -55,7 +62,10 @@ def candidates(
         if message.addresses is None
         else tuple(Address(channel, value) for channel, value in message.addresses)
     )
-    ranked = rank(addresses, customer.preferences, message.category, category.channels, message.reach.channels, known)
+    # Who asks for a code at an address wants it there, whatever their order of channels says.
+    asked = message.addresses is not None and category.consent == "asked"
+    wishes = Preferences() if asked else customer.preferences
+    ranked = rank(addresses, wishes, message.category, category.channels, message.reach.channels, known)
     chosen: list[Candidate] = []
     skipped = list(ranked.skipped)
     for address, why in ranked.chosen:
@@ -79,8 +89,8 @@ def _refusal(
     if barred is not None:
         return Why("country", barred)
     health = customer.health_of(address, now)
-    if health is not None and health.state == "suppressed":
-        return Why("suppressed_address", f"This address is no longer used: {health.reason}.")
+    if health is not None and health.state == "suppressed" and not message.proves:
+        return Why("suppressed_address", f"This address is no longer used: {health.reason}")
     allowed = permission(
         customer.consents, address.channel, message.category, customer.keys.get(address.value), category.consent
     )

@@ -43,13 +43,13 @@ class Next(msgspec.Struct, kw_only=True):
 
 
 class View(msgspec.Struct, frozen=True):
-    """Everything a decision looks at. `cap_uses`: when (ms) earlier messages counted against the category's cap."""
+    """Everything a decision looks at. `cap_uses`: by a cap's key, when (ms) earlier messages counted against it."""
 
     message: Message
     customer: Customer
     channels: Mapping[str, ChannelState]
     rules: Rules
-    cap_uses: Sequence[int] = ()
+    cap_uses: Mapping[str, Sequence[int]] = {}
 
     @property
     def category(self) -> Category:

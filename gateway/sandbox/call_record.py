@@ -95,6 +95,8 @@ def params_of(record: Record, account_sid: str) -> Params:
         ("ApiVersion", "2010-04-01"),
         ("Direction", record.direction),
     ]
+    if record.direction == "inbound":
+        pairs += [("Caller", record.sender), ("Called", record.to), ("StirVerstat", "No-TN-Validation")]
     return [*pairs, ("AnsweredBy", record.answered_by)] if record.answered_by else pairs
 
 

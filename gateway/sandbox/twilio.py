@@ -24,6 +24,7 @@ STOP = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "OP
 START = frozenset({"START", "YES", "UNSTOP"})
 HELP = frozenset({"HELP", "INFO"})
 STOPPED = "You have successfully been unsubscribed. You will not receive any more messages from this number."
+HELPED = "Reply STOP to unsubscribe. Msg&Data Rates May Apply."
 STARTED = "You have successfully been re-subscribed to messages from this number. Reply STOP to unsubscribe."
 
 
@@ -92,6 +93,8 @@ class Twilio:
         elif kind == "START" and (to, sender) in self.sms.stopped:
             self.sms.stopped.discard((to, sender))
             self._shown(sender, to, STARTED)
+        elif kind == "HELP":
+            self._shown(sender, to, HELPED)
         params = [
             ("ToCountry", ""),
             ("SmsMessageSid", sid),

@@ -59,9 +59,8 @@ class CallApi:
             web.get(root + ".json", self.listing),
             web.get(root + "/{sid}.json", self.fetch),
             web.post(root + "/{sid}.json", self.update),
+            web.delete(root + "/{sid}.json", self.delete),
         ]
-
-    # What a session asks of its exchange.
 
     async def post(self, url: str, params: Params, method: str) -> str | None:
         """Calls a webhook of a call."""
@@ -118,12 +117,14 @@ class CallApi:
         self.calls[sid] = record
         self._by_number[to].append(sid)
         if len(self.calls) > KEPT:
-            oldest = self.calls.popitem(last=False)[1]
-            sids = self._by_number[oldest.to]
-            sids.remove(oldest.sid)
-            if not sids:
-                del self._by_number[oldest.to]
+            self._remove(next(iter(self.calls.values())))
         return record
+
+    def _remove(self, record: Record) -> None:
+        del self.calls[record.sid]
+        self._by_number[record.to].remove(record.sid)
+        if not self._by_number[record.to]:
+            del self._by_number[record.to]
 
     async def _run(self, record: Record, fate: Fate) -> None:
         await self.clock.sleep(self._behaviour.draw(self._behaviour.delays.answer))
@@ -201,6 +202,16 @@ class CallApi:
                 return error(21220)
             await self._send_on(session, form)
         return web.json_response(self.resource(record))
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """``DELETE Calls/{sid}.json``: only of a call that has ended."""
+        if (refusal := await self._refused(request)) is not None:
+            return refusal
+        record = self.calls.get(request.match_info["sid"])
+        if record is None or record.status in LIVE:
+            return error(20404 if record is None else 20009)
+        self._remove(record)
+        return web.Response(status=204)
 
     async def _send_on(self, session: Session, form: Mapping[str, Any]) -> None:
         twiml, url = str(form.get("Twiml", "")), str(form.get("Url", ""))

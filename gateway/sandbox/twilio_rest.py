@@ -22,6 +22,7 @@ API = "2010-04-01"
 
 MESSAGES = {
     20003: (401, "Authenticate"),
+    20009: (422, "Cannot delete this resource before it is complete"),
     20404: (404, "The requested resource was not found"),
     20409: (409, "The request could not be completed due to a conflict"),
     20422: (422, "Invalid parameter value"),

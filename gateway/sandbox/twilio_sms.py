@@ -29,6 +29,7 @@ from .world import World
 
 SYNC_FATES = {Fate.REFUSED: 21211, Fate.OPTED_OUT: 21610}
 KEPT = 50_000
+UNFINISHED = frozenset(("accepted", "scheduled", "queued", "sending"))
 
 
 class SmsApi:
@@ -215,12 +216,14 @@ class SmsApi:
         return web.json_response(resource(message, self._account))
 
     async def delete(self, request: web.Request) -> web.Response:
-        """``DELETE Messages/{sid}.json``."""
+        """``DELETE Messages/{sid}.json``: only what Twilio has finished with."""
         if (refusal := await self._refused(request)) is not None:
             return refusal
         message = self.messages.get(request.match_info["sid"])
         if message is None:
             return error(20404)
+        if message.status in UNFINISHED:
+            return error(20009)
         self._remove(message)
         return web.Response(status=204)
 

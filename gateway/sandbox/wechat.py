@@ -6,7 +6,6 @@ Every answer is HTTP 200 with an ``errcode`` in a text/plain body; 0 means accep
 from __future__ import annotations
 
 import hmac
-import json
 import re
 from collections import OrderedDict
 from hashlib import sha256
@@ -19,6 +18,8 @@ from .behaviour import Behaviour, Carrier, Fate, State
 from .clock import Clock, Tasks
 from .items import Chat
 from .twilio_rest import drop
+from .wechat_linking import Linking
+from .wechat_menu import Menu
 from .wechat_push import Pusher
 from .wechat_tokens import Tokens
 from .wechat_wire import answer, fields_of, json_of, token_answer, too_long
@@ -65,7 +66,8 @@ class WeChat:
         self._next_msgid = 200_000_000
         self._sent: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
         self._windows: dict[str, Window] = {}
-        self._scenes: OrderedDict[str, str] = OrderedDict()
+        self.menu = Menu(self._body)
+        self.linking = Linking(self._body, world, behaviour, clock, app_id=app_id, secret=secret)
         self.app = web.Application()
         self.app.add_routes(
             [
@@ -74,8 +76,9 @@ class WeChat:
                 web.post("/cgi-bin/stable_token", self.stable_token),
                 web.post("/cgi-bin/message/template/send", self.template_send),
                 web.post("/cgi-bin/message/custom/send", self.custom_send),
-                web.post("/cgi-bin/qrcode/create", self.qrcode_create),
                 web.get("/cgi-bin/get_api_domain_ip", self.addresses),
+                *self.menu.routes(),
+                *self.linking.routes(),
             ]
         )
 
@@ -215,24 +218,6 @@ class WeChat:
         self._world.add(self._world.device("openid", openid), chat)
         return drop(request) if fate is Fate.UNKNOWN else answer(0)
 
-    async def qrcode_create(self, request: web.Request) -> web.Response:
-        """``POST /cgi-bin/qrcode/create`` for a string scene of 1 to 64 characters."""
-        body = await self._body(request)
-        if isinstance(body, web.Response):
-            return body
-        info = cast("dict[str, Any]", body.get("action_info") or {})
-        scene = str(cast("dict[str, Any]", info.get("scene") or {}).get("scene_str", ""))
-        if body.get("action_name") not in ("QR_STR_SCENE", "QR_LIMIT_STR_SCENE") or not 1 <= len(scene) <= 64:
-            return answer(47003)
-        ticket = f"gQ{self._behaviour.random.getrandbits(256):064x}"
-        self._scenes[ticket] = scene
-        if len(self._scenes) > 10_000:
-            self._scenes.popitem(last=False)
-        more = {"ticket": ticket, "url": f"http://weixin.qq.com/q/{ticket[:20]}"}
-        if body["action_name"] == "QR_STR_SCENE":
-            more["expire_seconds"] = body.get("expire_seconds", 60)
-        return web.Response(text=json.dumps(more), content_type="text/plain")
-
     async def addresses(self, request: web.Request) -> web.Response:
         """``GET /cgi-bin/get_api_domain_ip``: the harmless call by which a token is tried."""
         if (refusal := await self._gate(request)) is not None:
@@ -268,13 +253,20 @@ class WeChat:
         self._windows.pop(openid, None)
         await self._event(openid, "no longer follows the account", {"Event": "unsubscribe", "EventKey": ""})
 
-    async def scan(self, openid: str, ticket: str) -> None:
-        """A person scans a code: an event of its own for a follower, else the person follows by it."""
-        scene = self._scenes.get(ticket, ticket)
+    async def scan(self, openid: str, seen: str) -> None:
+        """A person scans a code (its ticket, or what it holds): an event of its own for a follower, else the person
+        follows by it. Codes whose time is over only lead to the account.
+        """
+        scene = self.linking.scene_of(seen)
         if not self._world.device("openid", openid).following:
             await self.follow(openid, scene=scene)
-            return
-        await self._event(openid, "scans a code", {"Event": "SCAN", "EventKey": scene, "Ticket": ticket})
+        elif scene:
+            await self._event(openid, "scans a code", {"Event": "SCAN", "EventKey": scene, "Ticket": seen})
+
+    async def press(self, openid: str, key: str) -> None:
+        """A person presses an entry of the menu."""
+        name = next((one["name"] for one in self.menu.entries() if one["key"] == key), key)
+        await self._event(openid, f"chooses “{name}”", {"Event": "CLICK", "EventKey": key})
 
     async def _event(self, openid: str, words: str, fields: dict[str, str | int]) -> None:
         if fields["Event"] != "unsubscribe":

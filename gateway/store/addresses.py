@@ -7,7 +7,6 @@ replaced by newer ones, so writers need no lock.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import secrets
@@ -17,12 +16,13 @@ from typing import Any, Final
 import msgspec
 
 from gateway.customer import AddressHealth, ConsentEntry
-from gateway.preferences.consent import lifts
+from gateway.preferences.consent import opens, says
 from gateway.store import keys
+from gateway.store.health import channels_in, health_in
 from gateway.store.pipe import Pipe
+from gateway.store.steps import Steps, alone
 
 _ENTRY: Final = msgspec.msgpack.Decoder(ConsentEntry)
-_HEALTH: Final = msgspec.msgpack.Decoder(AddressHealth)
 _TOKEN_BITS: Final = 52  # a score is a double: whole numbers are exact up to 53 bits
 
 Hints = dict[str, int]
@@ -36,6 +36,9 @@ class Facts(msgspec.Struct, frozen=True):
     health: dict[str, AddressHealth] = {}
 
 
+NOTHING: Final = Facts()
+
+
 async def ask(pipe: Pipe, *command: Any, durable: bool = False) -> Any:
     """The answer to one plain command. Raises StoreUnavailable when the server can't take it for now."""
     return await pipe.send(*command, durable=durable)
@@ -43,7 +46,7 @@ async def ask(pipe: Pipe, *command: Any, durable: bool = False) -> Any:
 
 def scope(entry: ConsentEntry) -> tuple[str, str, str, str]:
     """Entries of one scope speak of the same things: only the newest of them counts."""
-    return entry.channel, entry.category, entry.address or "", entry.state
+    return entry.channel, entry.category, entry.address or "", says(entry)
 
 
 def compacted(entries: Iterable[ConsentEntry]) -> tuple[ConsentEntry, ...]:
@@ -62,15 +65,9 @@ def news(known: Iterable[ConsentEntry], entries: Iterable[ConsentEntry]) -> list
     return [entry for entry in compacted(entries) if entry.at > latest.get(scope(entry), -1)]
 
 
-def in_force(entries: Sequence[ConsentEntry]) -> list[ConsentEntry]:
-    """The withdrawals that no grant has lifted."""
-    newest = compacted(entries)
-    return [w for w in newest if w.state == "withdrawn" and not any(lifts(grant, w) for grant in newest)]
-
-
 def needs_proof(entries: Sequence[ConsentEntry], entry: ConsentEntry) -> bool:
     """True when the entry has no proof and would lift a withdrawal in force: nobody but the person may do that."""
-    return entry.proof is None and any(lifts(entry, withdrawal) for withdrawal in in_force(entries))
+    return entry.proof is None and opens(entries, entry)
 
 
 class Addresses:
@@ -87,21 +84,33 @@ class Addresses:
 
     # Owners
 
-    async def hint(self, address_keys: Iterable[str], customer: str) -> Hints:
+    def hint_steps(self, address_keys: Iterable[str], customer: str) -> Steps[Hints]:
         """Note that the customer may own these addresses, each under a new token."""
-        hints = {key: 1 + secrets.randbits(_TOKEN_BITS) for key in address_keys}
-        await self._all(("ZADD", keys.address_owners(key), token, customer) for key, token in hints.items())
+        hints = {key: 1 + secrets.randbits(_TOKEN_BITS) for key in sorted(address_keys)}
+        yield [("ZADD", keys.address_owners(key), token, customer) for key, token in hints.items()]
         return hints
 
-    async def tokens(self, address_keys: Iterable[str], customer: str) -> Hints:
+    def token_steps(self, address_keys: Iterable[str], customer: str) -> Steps[Hints]:
         """The tokens of the customer's hints at these addresses."""
         wanted = list(address_keys)
-        found = await self._all(("ZSCORE", keys.address_owners(key), customer) for key in wanted)
+        found = yield [("ZSCORE", keys.address_owners(key), customer) for key in wanted]
         return {key: int(float(token)) for key, token in zip(wanted, found, strict=True) if token is not None}
 
-    async def unhint(self, hints: Mapping[str, int]) -> None:
+    def unhint_steps(self, hints: Mapping[str, int]) -> Steps[None]:
         """Take hints back, if they still stand under these tokens."""
-        await self._all(("ZREMRANGEBYSCORE", keys.address_owners(key), token, token) for key, token in hints.items())
+        yield [("ZREMRANGEBYSCORE", keys.address_owners(key), token, token) for key, token in hints.items()]
+
+    async def hint(self, address_keys: Iterable[str], customer: str) -> Hints:
+        """As `hint_steps`."""
+        return await alone(self._pipe, self.hint_steps(address_keys, customer))
+
+    async def tokens(self, address_keys: Iterable[str], customer: str) -> Hints:
+        """As `token_steps`."""
+        return await alone(self._pipe, self.token_steps(address_keys, customer))
+
+    async def unhint(self, hints: Mapping[str, int]) -> None:
+        """As `unhint_steps`."""
+        await alone(self._pipe, self.unhint_steps(hints))
 
     async def hints(self, key: str) -> dict[str, int]:
         """Who may own an address, with the tokens of the hints."""
@@ -110,11 +119,15 @@ class Addresses:
 
     # Facts
 
-    async def facts(self, address_keys: Iterable[str], now: int) -> dict[str, Facts]:
+    def fact_steps(self, address_keys: Iterable[str], now: int) -> Steps[dict[str, Facts]]:
         """What is known of each address at `now` (ms)."""
         wanted = list(dict.fromkeys(address_keys))
-        found = await self._all(("HGETALL", keys.address_facts(key)) for key in wanted)
-        return {key: _facts(fields, now) for key, fields in zip(wanted, found, strict=True)}
+        found = yield [("HGETALL", keys.address_facts(key)) for key in wanted]
+        return {key: _facts(fields, now) if fields else NOTHING for key, fields in zip(wanted, found, strict=True)}
+
+    async def facts(self, address_keys: Iterable[str], now: int) -> dict[str, Facts]:
+        """As `fact_steps`."""
+        return await alone(self._pipe, self.fact_steps(address_keys, now))
 
     async def remember(self, key: str, entries: Sequence[ConsentEntry]) -> None:
         """Store consent entries with an address; what is older than they are in their scope goes."""
@@ -130,22 +143,6 @@ class Addresses:
         if outdated:
             await ask(self._pipe, "HDEL", place, *outdated)
 
-    async def mark(self, key: str, channel: str, health: AddressHealth | None) -> None:
-        """Store an address's health on a channel; None lifts it. A doubt never hides a suppression that is in force."""
-        place = keys.address_facts(key)
-        if health is None:
-            await ask(self._pipe, "HDEL", place, f"h:{channel}:suspect", f"h:{channel}:suppressed")
-        else:
-            await ask(self._pipe, "HSET", place, f"h:{channel}:{health.state}", msgspec.msgpack.encode(health))
-
-    async def _all(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
-        """Commands that may leave together; all are answered before the first error is raised."""
-        answers = await asyncio.gather(*(ask(self._pipe, *command) for command in commands), return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-        return answers
-
 
 def _field(entry: ConsentEntry) -> str:
     return f"c:{keys.digest(chr(0).join(scope(entry)))}:{entry.at}"
@@ -153,12 +150,5 @@ def _field(entry: ConsentEntry) -> str:
 
 def _facts(fields: Mapping[bytes, bytes], now: int) -> Facts:
     consents = [_ENTRY.decode(blob) for field, blob in fields.items() if field.startswith(b"c:")]
-    health: dict[str, AddressHealth] = {}
-    for field in sorted(fields, reverse=True):
-        if not field.startswith(b"h:"):
-            continue
-        # "suppressed" comes after "suspect" here, so it wins while it is in force.
-        channel, found = field.decode()[2:].rpartition(":")[0], _HEALTH.decode(fields[field])
-        if channel not in health or found.until is None or found.until > now:
-            health[channel] = found
-    return Facts(compacted(consents), health)
+    health = {channel: health_in(fields, channel, now) for channel in channels_in(fields)}
+    return Facts(compacted(consents), {channel: found for channel, found in health.items() if found is not None})

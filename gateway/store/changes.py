@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from gateway.message import Lane
+from gateway.store.keys import Partition
 
 Outcome = Literal["ok", "exists", "conflict", "customer", "cap", "gone", "done", "seen"]
 """What a script says it did, or why it did nothing; each function of `Scripts` says which it means."""
@@ -20,6 +21,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that changes together with a message's state. Times in ms.
 
     `order`: its place in its thread, None where it takes none; `joins`: it isn't due yet, so it takes nobody's place.
+    `customer`: the record that must be there for a message to be let in, None: let in anyway.
     """
 
     state: bytes
@@ -35,6 +37,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     done: bool = False
     keep_record: int = 0
     keep_body: int = 0
+    customer: str | None = None
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -62,3 +65,23 @@ class Haul(msgspec.Struct, frozen=True):
     next_due: int | None
     items: tuple[Taken, ...]
     gone: int = 0
+
+
+def place(change: Change) -> str | int:
+    """A message's place in its thread: it only joins while it isn't due."""
+    return (
+        f"join:{change.order}"
+        if change.joins and change.order is not None
+        else ("" if change.order is None else change.order)
+    )
+
+
+def bell(at: Partition, change: Change) -> str:
+    """What is rung: the lane, the partition, and whose lines were joined."""
+    lines = (key.split(":")[2] for key, score in change.places.items() if score is not None)
+    return f"{change.lane}:{at.number}:{','.join(lines)}"
+
+
+def thread(at: Partition, change: Change) -> str:
+    """The key of a message's thread; of none, one that nobody has."""
+    return change.thread or f"{at.prefix}thread:none"

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
 
-from gateway.customer import Address, AddressHealth, ConsentEntry, Customer
-from gateway.preferences.consent import ANY
+from gateway.customer import Address, ConsentEntry, Customer, Evidence
+from gateway.preferences.consent import ANY, dated, in_force
 from gateway.store import keys
-from gateway.store.addresses import ask, compacted, in_force, needs_proof
-from gateway.store.customer_records import ONE_OFF, OWNERS_WAY, Changed, Conflict, Records, Written
+from gateway.store.addresses import Hints, ask, compacted, needs_proof, news
+from gateway.store.clock import Clock
+from gateway.store.customer_records import ONE_OFF, Change, Changed, Conflict, Records, Written
+from gateway.store.customer_settling import OWNERS_WAY
+from gateway.store.health import Healths
+from gateway.store.scripts import Scripts
 
-__all__ = ["ONE_OFF", "Changed", "Conflict", "Customers", "Written"]
+__all__ = ["ONE_OFF", "Change", "Changed", "Conflict", "Customers", "Going", "Written"]
 
 REMEMBERED_MS: Final = 30 * 86_400_000
 """How long an inbound text is given to whoever was last written to."""
@@ -22,13 +26,31 @@ DAY_MS: Final = 86_400_000
 _MOST_ADDRESSES: Final = 100
 
 
+class Going(msgspec.Struct, frozen=True):
+    """A customer who leaves: the record, its version, their hints, and the addresses their withdrawals were bound to."""
+
+    customer: Customer
+    version: int
+    hints: Hints
+    bound: tuple[str, ...]
+
+
 class Customers(Records):
     """The store of customers, their consent ledgers and their addresses. All methods raise StoreUnavailable."""
+
+    def __init__(self, scripts: Scripts, clock: Clock, pepper: bytes) -> None:
+        """`pepper` keys the hashes of addresses; with another one no withdrawal is found again."""
+        super().__init__(scripts, clock, pepper)
+        self.health = Healths(scripts.pipe, clock, self._spread)
 
     async def owners(self, value: str) -> list[str]:
         """The customers that have this address now, on any channel; one-off recipients (`~…`) last."""
         found = await self._owners([self.address_key(value)])
         return sorted(found, key=lambda name: (name.startswith(ONE_OFF), name))
+
+    async def having(self, key: str) -> list[Customer]:
+        """Everyone who has the address of that keyed hash now."""
+        return list((await self._owners([key])).values())
 
     async def last_written(self, value: str, channel: str) -> str | None:
         """Of those who have the address, the one last written to on the channel, within 30 days."""
@@ -42,7 +64,7 @@ class Customers(Records):
 
     async def bound(self, values: Iterable[str], customer: str | None = None) -> tuple[ConsentEntry, ...]:
         """The consent entries stored with addresses themselves, and those that wait for a customer of that id."""
-        places = [self.address_key(value) for value in values] + ([self._own_key(customer)] if customer else [])
+        places = [self.address_key(value) for value in values] + ([self.own_key(customer)] if customer else [])
         facts = await self._addresses.facts(places, self._clock.now())
         return compacted(entry for found in facts.values() for entry in found.consents)
 
@@ -65,11 +87,30 @@ class Customers(Records):
         await self._addresses.remember(key, bound)
         return await self._spread(key)
 
-    async def mark(self, channel: str, value: str, health: AddressHealth | None) -> None:
-        """Store an address's health on a channel with it, and copy it to everyone who has it; None lifts it."""
-        key = self.address_key(value)
-        await self._addresses.mark(key, channel, health)
-        await self._spread(key)
+    async def learn(self, channel: str, value: str, evidence: Evidence) -> None:
+        """Hold something against an address on a channel, or (ALIVE) take back what the same attempt has said."""
+        await self.health.learn(channel, self.address_key(value), evidence)
+
+    async def proved(self, channel: str, value: str, at: int) -> None:
+        """A sign of life from an address at `at` (ms): doubts up to then are over, a suppression for good is not."""
+        await self.health.proved(channel, self.address_key(value), at)
+
+    async def lift(self, channel: str, value: str) -> None:
+        """Use an address again: an operator says so, or the person has proved it theirs with a code sent there."""
+        await self.health.lift(channel, self.address_key(value))
+
+    async def object_to(
+        self, customer: str, channel: str, values: Iterable[str], entries: Sequence[ConsentEntry]
+    ) -> None:
+        """A person withdraws, now, by way of a message to one of their addresses (one-click).
+
+        It binds them at every address of theirs, and these addresses whoever else has them. Raises KeyError.
+        """
+        await self.change(customer, lambda known: (known, [dated(known.consents, entry) for entry in entries]))
+        for value in dict.fromkeys(values):
+            bound, key = await self.bound([value]), self.address_key(value)
+            said = [dated(bound, msgspec.structs.replace(entry, address=key)) for entry in entries]
+            await self.withdraw(channel, value, said)
 
     async def resolve(
         self,
@@ -104,7 +145,7 @@ class Customers(Records):
             else:
                 person = current or Customer(id=name, addresses=tuple(addresses))
             fitting = consent is not None and not needs_proof([*person.consents, *bound], consent)
-            return person, [consent] if consent is not None and fitting and consent not in person.consents else []
+            return person, news(person.consents, [consent]) if consent is not None and fitting else []
 
         if not store:
             return await self.preview(name, made)
@@ -131,18 +172,44 @@ class Customers(Records):
         return await self._delete(customer, unused_since)
 
     async def _delete(self, customer: str, unused_since: int | None) -> bool:
+        async def swap(going: Going) -> bool:
+            return await self._erased(customer, going.version)
+
+        going = await self.depart(customer, swap, unused_since)
+        if going is not None:
+            await self.release(going.hints, going.bound)
+            for key in going.hints:
+                if not await self._owners([key]):
+                    await self.health.forget(key)
+        return going is not None
+
+    async def depart(
+        self, customer: str, swap: Callable[[Going], Awaitable[bool]], unused_since: int | None = None
+    ) -> Going | None:
+        """Have a record deleted by `swap` (False: it has changed), its withdrawals kept; None when there is no such one.
+
+        `release` must follow, also when whoever called this has died meanwhile.
+        """
         while True:
             current, version = await self._fetch(customer)
             if current is None or (unused_since is not None and current.used_at >= unused_since):
-                return False
+                return None
             alone = await self._keep_withdrawals(current)
             hints = await self._addresses.tokens(set(current.keys.values()), customer)
-            if await self._erased(customer, version):
-                break
+            going = Going(current, version, hints, tuple(alone))
+            if await swap(going):
+                return going
+
+    async def release(self, hints: Hints, bound: Iterable[str]) -> None:
+        """Take back the hints of one who is gone, and tell what was kept to whoever has their addresses by now."""
         await self._addresses.unhint(hints)
-        for key in alone:
+        for key in bound:
             await self._spread(key)
-        return True
+
+    async def bind(self, key: str, entries: Sequence[ConsentEntry]) -> None:
+        """Store what binds an address or the bearer of an id with its keyed hash, and tell it to whoever has it."""
+        await self._addresses.remember(key, entries)
+        await self._spread(key)
 
     async def _keep_withdrawals(self, current: Customer) -> list[str]:
         """Store the withdrawals outside of the record; the addresses they were stored with."""
@@ -154,10 +221,10 @@ class Customers(Records):
         ]
         if not kept:
             return []
-        await self._addresses.remember(self._own_key(current.id), kept)
+        await self._addresses.remember(self.own_key(current.id), kept)
         alone: list[str] = []
         for key in sorted(set(current.keys.values())):
-            others = [name for name in await self._owners([key]) if not name.startswith(ONE_OFF)]
+            others = [n for n in await self._owners([key]) if n == current.id or not n.startswith(ONE_OFF)]
             if others == [current.id]:
                 await self._addresses.remember(key, [msgspec.structs.replace(e, address=key) for e in kept])
                 alone.append(key)

@@ -36,14 +36,29 @@ class Holder(NamedTuple):
 class DataDirInUseError(Exception):
     """Another gateway or command looks after this DATA_DIR."""
 
-    def __init__(self, data_dir: Path, holder: Holder) -> None:
-        """`holder`: who it is; pid 0 when it hasn't written its name yet."""
+    def __init__(self, data_dir: Path, holder: Holder, why: str | None = None) -> None:
+        """`holder`: who it is; pid 0 when it hasn't written its name yet. `why`: what else to say than that."""
         process = f" (process {holder.pid})" if holder.pid else ""
         super().__init__(
-            f"{data_dir} is in use by another {holder.purpose}{process}. Stop that one, or give this "
+            why
+            or f"{data_dir} is in use by another {holder.purpose}{process}. Stop that one, or give this "
             "gateway a directory of its own with GATEWAY_DATA_DIR. Commands such as `gateway keys` work beside it."
         )
         self.holder = holder
+        self._data_dir = data_dir
+
+    def after(self, seconds: float) -> DataDirInUseError:
+        """What to tell a command that has waited so long: beside a gateway only a server that doesn't answer is in the way."""
+        home = DataDir(self._data_dir)
+        if self.holder.purpose != "gateway" or not home.server_lives():
+            return self
+        why = (
+            f"The Redis of the gateway (process {self.holder.pid}) in {home.path} runs, but has not answered for "
+            f"{seconds:g} s. It may be stopped, short of CPU or disk, or still loading its data: {home.log} and the state "
+            f"of process {home.server_pid() or '(unknown)'} tell. `kill -CONT` wakes a stopped one; if it hangs, kill it: "
+            "the gateway starts it again, and nothing that was accepted is lost."
+        )
+        return DataDirInUseError(self._data_dir, self.holder, why)
 
 
 class DataDir:
@@ -108,6 +123,13 @@ class DataDir:
         # Only read while the lock is held; for a moment after it is taken the line is empty or the last holder's.
         pid, _, purpose = (self.path / "gateway.lock").read_text(encoding="ascii").strip().partition(" ")
         return Holder(int(pid) if pid.isdigit() else 0, "command" if purpose == "command" else "gateway")
+
+    def server_pid(self) -> int | None:
+        """The server's process, as it noted it itself."""
+        try:
+            return int(self.pid_file.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
 
     def server_lock(self) -> int | None:
         """Takes `lock`, to be inherited by a new server; None while a server lives."""

@@ -290,7 +290,7 @@ async def embedded(data_dir: Path, *, patience: float = 10.0) -> AsyncGenerator[
             if used.holder.purpose == "gateway":
                 url = await asyncio.to_thread(attach, data_dir)
             if url is None and loop.time() > latest:
-                raise
+                raise used.after(patience) from used
         if url is not None:
             break
         await asyncio.sleep(_POLL)

@@ -116,6 +116,17 @@ class Idempotency:
         answer = await self._run(_FINISH, mode, key, arguments, size=len(body) + 300)
         return Replay(int(answer[1]), answer[2]) if answer[0] == b"replay" else None
 
+    async def concerns(self, mode: Mode, key: str, customer: str) -> None:
+        """Note that the answer to a key speaks of a customer, for their erasure; to be sent before `finish`."""
+        asked = keys.of_customer(customer).asked(customer)
+        await self._scripts.urgent.send("SADD", asked, keys.idempotency(mode, key))
+        await self._scripts.urgent.send("PEXPIRE", asked, KEEP_MS)
+
+    async def redact(self, record: str, redacted: Callable[[bytes], bytes]) -> bool:
+        """Put other words in the place of a kept answer; `record` as `concerns` noted it. False when there is none."""
+        body: bytes | None = await self._scripts.urgent.send("HGET", record, "b")
+        return body is not None and (await self._scripts.swap(record, "b", body, redacted(body)))[0]
+
     async def forget(self, mode: Mode, key: str, claim: Fresh | Resume) -> None:
         """A refusal is not kept: the key is free again, unless an answer has been kept meanwhile."""
         await self._run(_FORGET, mode, key, [claim.seed])

@@ -12,8 +12,8 @@ from typing import Final
 from gateway.message import Mode
 from gateway.store.keys import PARTITIONS, Partition, partition, partition_of
 
-_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
-_VALUES: Final = {c: i for i, c in enumerate(_ALPHABET)}
+LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUES: Final = {c: i for i, c in enumerate(LETTERS)}
 _LETTER: Final[dict[Mode, str]] = {"live": "m", "team": "w", "test": "t"}
 _MODE: Final[dict[str, Mode]] = {letter: mode for mode, letter in _LETTER.items()}
 _PLACES: Final = {f"{number:02x}": number for number in range(PARTITIONS)}
@@ -22,20 +22,21 @@ _RANDOM: Final = 12
 LENGTH: Final = 1 + _TIME + 2 + _RANDOM
 
 
-def _encode(number: int, length: int) -> str:
-    return "".join(_ALPHABET[(number >> (5 * i)) & 31] for i in reversed(range(length)))
+def encoded(number: int, length: int) -> str:
+    """A number in `length` letters that sort as it does."""
+    return "".join(LETTERS[(number >> (5 * i)) & 31] for i in reversed(range(length)))
 
 
 def new_id(mode: Mode, customer: str, at: int, seed: bytes, n: int = 0) -> str:
     """The id of the n-th message of a request: the same for the same (mode, customer, time, seed, n)."""
     mark = hmac.digest(seed, f"{n}".encode(), hashlib.sha256)
     number = int.from_bytes(mark[:8], "big")
-    return f"{_LETTER[mode]}{_encode(at, _TIME)}{partition_of(customer):02x}{_encode(number, _RANDOM)}"
+    return f"{_LETTER[mode]}{encoded(at, _TIME)}{partition_of(customer):02x}{encoded(number, _RANDOM)}"
 
 
 def earliest(mode: Mode, at: int) -> str:
     """A prefix that sorts before every id made at or after `at` (ms) and after every earlier one."""
-    return _LETTER[mode] + _encode(max(0, at), _TIME)
+    return _LETTER[mode] + encoded(max(0, at), _TIME)
 
 
 def place_of(message: str) -> tuple[Mode, Partition] | None:
@@ -46,9 +47,14 @@ def place_of(message: str) -> tuple[Mode, Partition] | None:
     return None if number is None else (_MODE[message[0]], partition(number))
 
 
-def made_at(message: str) -> int:
-    """When an id was made, ms."""
+def decoded(letters: str) -> int:
+    """The number that `encoded` wrote so. Raises KeyError for what it never writes."""
     number = 0
-    for c in message[1 : 1 + _TIME]:
+    for c in letters:
         number = number * 32 + _VALUES[c]
     return number
+
+
+def made_at(message: str) -> int:
+    """When an id was made, ms."""
+    return decoded(message[1 : 1 + _TIME])

@@ -23,6 +23,7 @@ TEMPLATES: Final = "{meta}:templates"
 WORKERS: Final = "{meta}:workers"
 THROTTLED: Final = "{meta}:throttled"
 KEEPER: Final = "{meta}:keeper"
+ERASURES: Final = "{meta}:erasures"
 
 
 def slot_of(key: str) -> int:
@@ -122,6 +123,14 @@ class Partition:
         """Messages of a customer with an open prompt, by time (zset)."""
         return f"{self.prefix}awaiting:{mode}:{digest(customer)}"
 
+    def inbound(self, mode: str, *, unlinked: bool) -> str:
+        """Inbound items by time (zset, equal scores); `unlinked`: those that belong to nobody yet."""
+        return f"{self.prefix}inbound:{mode}" + (":unlinked" if unlinked else "")
+
+    def linked(self, customer: str) -> str:
+        """Addresses that were linked to a customer without being theirs (set of keyed hashes)."""
+        return f"{self.prefix}linked:{digest(customer)}"
+
     def seen(self, inbound: str) -> str:
         """That an inbound item has been noted (string)."""
         return f"{self.prefix}seen:{digest(inbound)}"
@@ -129,6 +138,22 @@ class Partition:
     def index(self, mode: str, name: str, value: str = "") -> str:
         """An index of message ids, in order of time (zset, equal scores)."""
         return f"{self.prefix}idx:{mode}:{name}" + (f":{digest(value)}" if value else "")
+
+    def asked(self, customer: str) -> str:
+        """Requests whose kept answers speak of a customer (set, 24 h)."""
+        return f"{self.prefix}asked:{digest(customer)}"
+
+    def erased(self, token: str) -> str:
+        """Where the erasure of a customer is found, by a keyed hash of their id (string)."""
+        return f"{self.prefix}erased:{token}"
+
+    def traces(self, erasure: str, kind: str) -> str:
+        """What an erasure has still to go through."""
+        return f"{self.prefix}traces:{erasure}:{kind}"
+
+    def health(self, name: str) -> str:
+        """Addresses that are "suspect" or "suppressed", by since when; "due": by when to look at them again (zsets)."""
+        return f"{self.prefix}idx:health:{name}"
 
     def count(self, mode: str, now: int) -> str:
         """Counters of one minute (hash)."""
@@ -166,6 +191,16 @@ def address_facts(address_key: str) -> str:
     return f"{{a:{address_key}}}:facts"
 
 
+def address_link(address_key: str) -> str:
+    """The customer whose texts come from this address, though it isn't stored as theirs (string)."""
+    return f"{{a:{address_key}}}:linked"
+
+
+def address_told(address_key: str, what: str) -> str:
+    """What made us answer an address in that way lately (string, minutes)."""
+    return f"{{a:{address_key}}}:told:{digest(what)}"
+
+
 def address_uses(scope: str, address_key: str) -> str:
     """Texts and calls to an address that count against a limit (zset by time)."""
     return f"{{a:{address_key}}}:uses:{scope}"
@@ -174,6 +209,11 @@ def address_uses(scope: str, address_key: str) -> str:
 def uses(scope: str, of: str) -> str:
     """Texts and calls to a country, or to numbers that begin alike, that count against a limit (zset by time)."""
     return f"{{uses:{scope}:{of}}}"
+
+
+def invitation(token: str) -> str:
+    """Whom a code stands for that is to be scanned, and who has scanned it (string, minutes)."""
+    return f"{{l:{digest(token)}}}"
 
 
 def provider_id(channel: str, number: str) -> str:
@@ -189,6 +229,11 @@ def early_news(channel: str, number: str) -> str:
 def callback_mark(mode: str, channel: str, mark: str) -> str:
     """The body that came with a callback's nonce (string, as long as its signature holds)."""
     return f"{{n:{digest(chr(0).join((mode, channel, mark)))}}}"
+
+
+def challenge(name: str) -> str:
+    """A code that is out, to prove an address (hash, minutes)."""
+    return f"{{v:{digest(name)}}}"
 
 
 def rate(channel: str) -> str:

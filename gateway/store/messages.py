@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
-from gateway.message import Held, Message, Mode
-from gateway.routing.policy import Category
+from gateway.message import Attempt, Held, Message, Mode
+from gateway.preferences.caps import Counted
 from gateway.routing.view import Next, deadline_of
 from gateway.store.changes import Change, Outcome, Taken
 from gateway.store.clock import Clock
@@ -53,6 +53,7 @@ class Before(msgspec.Struct, frozen=True):
     state: str = ""
     attempts: Mapping[str, str] = {}
     answered: bool = False
+    told: Mapping[str, tuple[Any, ...]] = {}
 
     @classmethod
     def of(cls, message: Message) -> Before:
@@ -63,7 +64,13 @@ class Before(msgspec.Struct, frozen=True):
             message.verdict.state,
             {a.id: a.status for a in message.attempts},
             message.answer is not None,
+            {a.id: told(a) for a in message.attempts},
         )
+
+
+def told(attempt: Attempt) -> tuple[Any, ...]:
+    """What an attempt has taught us of its address; a change of it is news of the address."""
+    return attempt.status, attempt.fault, attempt.provider_code, attempt.bounce, attempt.answered_by
 
 
 class Messages:
@@ -93,17 +100,22 @@ class Messages:
         """The stored content; None when it has outlived its retention."""
         return await self._scripts.urgent.send("GET", of_customer(message.customer).body(message.id))
 
-    async def cap_uses(self, message: Message, category: Category) -> tuple[int, ...]:
-        """When (ms) other messages of this customer counted against the category's cap."""
-        if category.cap is None:
-            return ()
+    async def cap_uses(self, message: Message, caps: Sequence[Counted]) -> dict[str, tuple[int, ...]]:
+        """By cap, when (ms) other messages of this customer counted against it."""
         at = of_customer(message.customer)
-        key = at.cap(message.mode, message.customer, message.category)
-        found = await self._scripts.urgent.send("ZRANGE", key, 0, -1, "WITHSCORES")
-        return tuple(int(at) for member, at in scored(found) if member != message.id)
+        places = [at.cap(message.mode, message.customer, one.key) for one in caps]
+        found = await asyncio.gather(
+            *(self._scripts.urgent.send("ZRANGE", place, 0, -1, "WITHSCORES") for place in places)
+        )
+        return {
+            one.key: tuple(int(used) for member, used in scored(uses) if member != message.id)
+            for one, uses in zip(caps, found, strict=True)
+        }
 
-    async def accept(self, message: Message, following: Next, body: bytes, *, claims: bool) -> Outcome:
-        """Store a new message; "exists" when its id is there already."""
+    async def accept(
+        self, message: Message, following: Next, body: bytes, *, claims: bool, anybody: bool = True
+    ) -> Outcome:
+        """Store a new message; "exists" when its id is there already; unless for `anybody`, "customer" when they are gone."""
         at = of_customer(message.customer)
         index = [f"+{at.index(message.mode, 'all')}", f"+{at.index(message.mode, 'customer', message.customer)}"]
         if message.reference is not None:
@@ -120,7 +132,10 @@ class Messages:
         )
         lives = max(0, following.deadline - self._clock.now()) + self._keep_body
         change = msgspec.structs.replace(
-            change, keep_body=lives, counters=[*change.counters, f"accepted:{message.category}"]
+            change,
+            keep_body=lives,
+            counters=[*change.counters, f"accepted:{message.category}"],
+            customer=None if anybody else at.customer(message.customer),
         )
         minute = at.count(message.mode, self._clock.now())
         return await self._scripts.accept(at, message.id, change, body, minute)
@@ -135,25 +150,26 @@ class Messages:
         return await self._scripts.commit(at, message.id, version, change, minute)
 
     async def begin(
-        self, before: Before, message: Message, versions: tuple[int, int], following: Next, category: Category
+        self, before: Before, message: Message, versions: tuple[int, int], following: Next, caps: Sequence[Counted]
     ) -> tuple[Outcome, int]:
-        """Record the attempt that stands last in the message, unless message or customer changed meanwhile."""
+        """Record the attempt that stands last in the message, unless message or customer changed meanwhile.
+
+        With its first attempt a message counts against its caps, once.
+        """
         at = of_customer(message.customer)
         attempt = message.attempts[-1]
         change = self._change(at, before, message, following, claims=False)
-        cap = category.cap
         opens = None if message.prompt is None else message.due_at + message.prompt.closes_in * 1000 + LATE_ANSWERS_MS
         return await self._scripts.begin(
             at,
             message.id,
             versions,
             msgspec.structs.replace(change, counters=[f"begun:{attempt.channel}"]),
-            keys=(
-                at.customer(message.customer),
-                at.cap(message.mode, message.customer, message.category),
-                at.awaiting(message.mode, message.customer),
-            ),
-            cap=None if cap is None else (cap.limit, cap.window * 1000),
+            keys=(at.customer(message.customer), at.awaiting(message.mode, message.customer)),
+            caps=[
+                (at.cap(message.mode, message.customer, one.key), one.cap.limit, one.cap.window * 1000)
+                for one in (caps if len(message.attempts) == 1 else ())
+            ],
             open_until=opens,
             channel=attempt.channel,
             minute=at.count(message.mode, self._clock.now()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
@@ -16,14 +17,17 @@ from gateway.store.stream import (
     Command,
     NotReplicated,
     Replication,
+    StoreFull,
     StoreUnavailable,
     Stream,
     check,
+    size_of,
 )
 
-__all__ = ["ANSWER_SECONDS", "MOST", "NotReplicated", "Pipe", "Replication", "StoreUnavailable", "scored"]
+__all__ = ["ANSWER_SECONDS", "MOST", "NotReplicated", "Pipe", "Replication", "StoreFull", "StoreUnavailable", "scored"]
 
 _REDIRECTIONS: Final = 5
+MOST_OF_A_CROWD: Final = 256
 
 
 class Pipe:
@@ -35,7 +39,7 @@ class Pipe:
         self._replication = replication if replication is not None and replication.replicas > 0 else None
         self._sources: dict[str, str] = {}
         self._nodes = cast("Nodes | None", getattr(client, "nodes", None))
-        self._streams: dict[tuple[Address | None, bool], Stream] = {}
+        self._streams: dict[tuple[Address | None, bool, bool], Stream] = {}
 
     @property
     def replicated(self) -> bool:
@@ -61,6 +65,24 @@ class Pipe:
         # Not shielded: a caller who is cancelled loses the answer, and the command is in the queue all the same.
         return await self._stream(None, durable=durable).put(command, size)
 
+    async def send_all(self, commands: Sequence[tuple[Command, bool]]) -> list[Any]:
+        """The answers to commands (and whether each is `durable`) that may leave together, errors in their places.
+
+        On one server they are carried out in this order. Raises TypeError before anything is sent.
+        """
+        for command, _ in commands:
+            check(command)
+        if self._nodes is not None:
+            nodes = self._nodes
+            sends = [self._routed(nodes, command, size_of(command), durable=durable) for command, durable in commands]
+            return await asyncio.gather(*sends, return_exceptions=True)
+        # Over streams of their own, so that nobody with a single command stands behind a crowd.
+        plain, durables = self._stream(None, durable=False, bulk=True), self._stream(None, durable=True, bulk=True)
+        return await asyncio.gather(
+            *((durables if durable else plain).put(command, size_of(command)) for command, durable in commands),
+            return_exceptions=True,
+        )
+
     async def _routed(self, nodes: Nodes, command: Command, size: int, *, durable: bool) -> Any:
         """To the node that has the key; a command that a node sent on was not carried out there."""
         node = await nodes.of(command)
@@ -83,14 +105,15 @@ class Pipe:
                 raise
         raise StoreUnavailable("the nodes of the cluster send a command back and forth")
 
-    def _stream(self, node: Address | None, *, durable: bool) -> Stream:
+    def _stream(self, node: Address | None, *, durable: bool, bulk: bool = False) -> Stream:
         durable = durable and self._replication is not None
-        found = self._streams.get((node, durable))
+        found = self._streams.get((node, durable, bulk))
         if found is None:
             pool = self._client.connection_pool if self._nodes is None or node is None else self._nodes.pool(node)
             wait = self._replication if durable else None
-            found = Stream(pool, self._client.response_callbacks, self._sources, self._most, wait)
-            self._streams[node, durable] = found
+            most = MOST_OF_A_CROWD if bulk else self._most
+            found = Stream(pool, self._client.response_callbacks, self._sources, most, wait)
+            self._streams[node, durable, bulk] = found
         return found
 
     async def close(self) -> None:

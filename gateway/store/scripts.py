@@ -12,10 +12,11 @@ from typing import Any
 from redis.asyncio import Redis
 
 from gateway.message import LANES, Lane
-from gateway.store.changes import Change, Haul, Outcome, Taken
+from gateway.store.changes import Change, Haul, Outcome, Taken, bell, place, thread
 from gateway.store.keys import Partition, partition
 from gateway.store.lua_source import NAMES, load
 from gateway.store.pipe import Pipe, Replication
+from gateway.store.stream import Command, size_of
 
 
 class Scripts:
@@ -39,19 +40,26 @@ class Scripts:
     async def _run(
         self, name: str, keys: Sequence[str], args: Sequence[Any], *, urgent: bool = False, durable: bool = False
     ) -> list[Any]:
-        pipe = self.urgent if urgent else self.pipe
-        size = sum(len(a) for a in args if isinstance(a, bytes)) + 300
-        return await pipe.send("EVALSHA", self._shas[name], len(keys), *keys, *args, size=size, durable=durable)
+        command = self._call(name, keys, args)
+        return await (self.urgent if urgent else self.pipe).send(*command, size=size_of(command), durable=durable)
+
+    def _call(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Command:
+        return "EVALSHA", self._shas[name], len(keys), *keys, *args
 
     async def confirm(self, at: Partition) -> None:
         """Wait until the replicas have what was written to a partition so far. Raises NotReplicated."""
         if self.pipe.replicated:
-            # A write of its own: after a mere read WAIT proves nothing.
-            await self.pipe.send("SET", at.proof, 1, "PX", 1000, durable=True)
+            await self.pipe.send(*self.proof(at), durable=True)
+
+    @staticmethod
+    def proof(at: Partition) -> Command:
+        """A write of its own: after a mere read WAIT proves nothing."""
+        return "SET", at.proof, 1, "PX", 1000
 
     async def accept(self, at: Partition, message: str, change: Change, body: bytes, minute: str) -> Outcome:
-        """Let a message in; "exists" when the id is already there, and then nothing changes."""
-        keys = [at.message(message), at.body(message), at.agenda(change.lane), at.events, minute, _thread(at, change)]
+        """Let a message in; nothing changes when its id "exists", or its "customer" doesn't."""
+        keys = [at.message(message), at.body(message), at.agenda(change.lane), at.events, minute, thread(at, change)]
+        keys.append(change.customer or f"{at.prefix}c:none")
         args = [
             at.prefix,
             message,
@@ -59,14 +67,15 @@ class Scripts:
             body,
             change.lane,
             _text(change.wake),
-            _bell(at, change),
+            bell(at, change),
             change.event,
             " ".join(change.counters),
             " ".join(change.index),
-            _place(change),
+            place(change),
             "1" if change.done else "",
             change.keep_record,
             change.keep_body,
+            "1" if change.customer else "",
             *map(_text, change.places.values()),
         ]  # fmt: skip - the script's own order
         answer = await self._run(
@@ -78,18 +87,18 @@ class Scripts:
         self, at: Partition, message: str, version: int, change: Change, minute: str
     ) -> tuple[Outcome, int]:
         """Swap a message's state if its version is still `version`; the new version."""
-        keys = [at.message(message), at.body(message), at.agenda(change.lane), at.events, minute, _thread(at, change)]
+        keys = [at.message(message), at.body(message), at.agenda(change.lane), at.events, minute, thread(at, change)]
         args = [
             at.prefix,
             message,
             version,
             change.state,
             _text(change.wake),
-            _bell(at, change),
+            bell(at, change),
             change.event,
             " ".join(change.counters),
             " ".join(change.index),
-            _place(change),
+            place(change),
             "1" if change.done else "",
             change.keep_record,
             change.keep_body,
@@ -105,30 +114,31 @@ class Scripts:
         versions: tuple[int, int],
         change: Change,
         *,
-        keys: tuple[str, str, str],
-        cap: tuple[int, int] | None,
+        keys: tuple[str, str],
+        caps: Sequence[tuple[str, int, int]],
         open_until: int | None,
         channel: str,
         minute: str,
     ) -> tuple[Outcome, int]:
         """Record an attempt before its provider is called. `versions`: the message's and the customer's.
 
-        `keys`: the customer's record, the cap, the open prompts. `cap`: limit and window in ms. "customer": the
-        customer has changed since the decision; "cap": there is no room any more.
+        `keys`: the customer's record, the open prompts. `caps`: the key of each, its limit, its window in ms.
+        "customer": the customer has changed since the decision; "cap": under one of the caps there is no room any more.
         """
-        customer, capped, awaiting = keys
-        names = [at.message(message), customer, at.agenda(change.lane), at.events, minute, capped, awaiting]
+        customer, awaiting = keys
+        capped = [key for key, _, _ in caps]
+        names = [at.message(message), customer, at.agenda(change.lane), at.events, minute, awaiting, *capped]
         args = [
             message,
             versions[0],
             versions[1],
             change.state,
             _text(change.wake),
-            cap[0] if cap else "",
-            cap[1] if cap else "",
             _text(open_until),
             channel,
             " ".join(change.counters),
+            len(caps),
+            *(number for _, limit, window in caps for number in (limit, window)),
             *map(_text, change.places.values()),
         ]  # fmt: skip - the script's own order
         answer = await self._run(
@@ -232,9 +242,15 @@ class Scripts:
         self, at: Partition, customer: str, expected: int | None, state: bytes, ledger: Sequence[bytes]
     ) -> tuple[Outcome, int]:
         """Write a customer if the version is still `expected` (None: whatever it is; 0: none yet)."""
+        command = self.put_command(at, customer, expected, state, ledger)
+        return put_answer(await self.pipe.send(*command, size=size_of(command), durable=True))
+
+    def put_command(
+        self, at: Partition, customer: str, expected: int | None, state: bytes, ledger: Sequence[bytes]
+    ) -> Command:
+        """What `put_customer` sends."""
         keys = [at.customer(customer), at.ledger(customer), at.customers]
-        answer = await self._run("customer", keys, [_text(expected), state, customer, *ledger], durable=True)
-        return answer[0].decode(), int(answer[1])
+        return self._call("customer", keys, [_text(expected), state, customer, *ledger])
 
     async def erase_customer(self, at: Partition, customer: str, version: int) -> Outcome:
         """Delete a customer's record, ledger and timeline if the version is still `version`."""
@@ -264,6 +280,11 @@ class Scripts:
         await self.urgent.close()
 
 
+def put_answer(answer: list[Any]) -> tuple[Outcome, int]:
+    """What `put_customer` was answered."""
+    return answer[0].decode(), int(answer[1])
+
+
 def _text(value: int | None) -> str | int:
     return "" if value is None else value
 
@@ -275,18 +296,3 @@ def _version(raw: bytes | None) -> int:
 
 def _plain(raw: bytes) -> str:
     return raw.decode(errors="replace")
-
-
-def _place(change: Change) -> str | int:
-    """A message's place in its thread: it only joins while it isn't due."""
-    return f"join:{change.order}" if change.joins and change.order is not None else _text(change.order)
-
-
-def _bell(at: Partition, change: Change) -> str:
-    """What is rung: the lane, the partition, and whose lines were joined."""
-    lines = (key.split(":")[2] for key, score in change.places.items() if score is not None)
-    return f"{change.lane}:{at.number}:{','.join(lines)}"
-
-
-def _thread(at: Partition, change: Change) -> str:
-    return change.thread or f"{at.prefix}thread:none"

@@ -33,8 +33,9 @@ WAITING_MOST: Final = 20_000
 ANSWER_SECONDS: Final = 5.0
 """How long a server may take to answer before it counts as away; what stood in line for longer is not sent at all."""
 
-_FOR_NOW: Final = (BusyLoadingError, ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
-_FOR_NOW_WORDS: Final = ("MISCONF", "OOM", "used memory", "NOREPLICAS", "BUSY")
+_FOR_NOW: Final = (BusyLoadingError, ClusterDownError, ReadOnlyError, TryAgainError)
+_FOR_NOW_WORDS: Final = ("MISCONF", "NOREPLICAS", "BUSY")
+_FULL: Final = ("OOM", "used memory")
 
 Command = tuple[Any, ...]
 Callbacks = Mapping[str, Callable[..., Any]]
@@ -43,6 +44,10 @@ _pack: Final = cast("Callable[[Command], bytes]", cast("Any", hiredis).pack_comm
 
 class StoreUnavailable(Exception):
     """Redis could not take a command; nothing may be assumed about what it did. Ask again later."""
+
+
+class StoreFull(StoreUnavailable):
+    """Redis refused a command for want of memory; what scripts that may exceed it write goes on."""
 
 
 class NotReplicated(StoreUnavailable):
@@ -212,9 +217,17 @@ class Stream:
         return response if callback is None else callback(response, **_options(command))
 
 
+def size_of(command: Command) -> int:
+    """About how many bytes a command takes."""
+    return sum(len(part) for part in command if isinstance(part, bytes)) + 300
+
+
 def check(command: Command) -> None:
     """What can't be sent must fail its own caller, not a whole batch. Raises TypeError, UnicodeEncodeError."""
     for part in command:
+        kind = cast("object", type(part))
+        if kind is bytes or kind is int:
+            continue
         if isinstance(part, str):
             part.encode()
         elif isinstance(part, bool) or not isinstance(part, bytes | int | float):
@@ -233,6 +246,8 @@ def _outage(error: BaseException) -> BaseException:
 def _meaning(refused: Exception) -> Exception:
     """What a refusal means to the caller: a server that can't take it for now is away, all else is a bug."""
     text = str(refused)
+    if isinstance(refused, OutOfMemoryError) or any(word in text for word in _FULL):
+        return StoreFull(text)
     for_now = isinstance(refused, ResponseError) and any(word in text for word in _FOR_NOW_WORDS)
     return StoreUnavailable(text) if for_now or isinstance(refused, _FOR_NOW) else refused
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from gateway.channels.base import Rendered
-from gateway.customer import ConsentEntry, Customer
+from gateway.customer import ConsentEntry
 from gateway.delivery.desk import Desk
 from gateway.delivery.inbound import Inbox
 from gateway.delivery.pacing import Switchboard
@@ -16,6 +15,7 @@ from gateway.delivery.people_fields import wire_time
 from gateway.delivery.post import Post
 from gateway.delivery.words import Words, unpack
 from gateway.message import LANES, Message
+from gateway.preferences.consent import permission
 from gateway.prompts import Answer
 from gateway.settings_types import Settings
 from gateway.store.clock import Clock
@@ -56,9 +56,9 @@ class PublicPages:
         return await self._inbox.answer(message_id, answer, None)
 
     async def unsubscribe(self, message_id: str, wording: str) -> Message | None:
-        """Withdraw the message's category on e-mail (RFC 8058); harmless when repeated."""
+        """Withdraw the message's category on e-mail (RFC 8058), for the person and the mailbox; harmless when repeated."""
         loaded = await self._desk.messages.load(message_id)
-        if loaded is None:
+        if loaded is None or loaded.message.erased:
             return None
         message = loaded.message
         if message.mode != "live":
@@ -72,14 +72,25 @@ class PublicPages:
             at=self._clock.now(),
         )
 
-        def withdrawn(known: Customer) -> tuple[Customer, Sequence[ConsentEntry]] | None:
-            return (msgspec.structs.replace(known, consents=(*known.consents, entry)), (entry,))
-
+        mailboxes = [attempt.address for attempt in message.attempts if attempt.channel == "email"]
+        if await self._closed(message, mailboxes):
+            return message
         try:
-            await self._customers.change(message.customer, withdrawn)
+            await self._customers.object_to(message.customer, "email", mailboxes, [entry])
         except KeyError:
             return None
         return message
+
+    async def _closed(self, message: Message, mailboxes: Sequence[str]) -> bool:
+        """Whether nothing is left to withdraw: mail clients repeat a click, and one line of the ledger says it."""
+        found = await self._customers.load(message.customer)
+        if found is None:
+            return False
+        asked = functools.partial(permission, channel="email", category=message.category, rule="opt_out")
+        bound = await self._customers.bound(mailboxes)
+        keys = map(self._customers.address_key, mailboxes)
+        still = [asked(found[0].consents, address_key=None), *(asked(bound, address_key=key) for key in keys)]
+        return not any(one.allowed for one in still)
 
 
 class Board:

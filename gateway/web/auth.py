@@ -46,8 +46,8 @@ class Auth:
         self._keys = api_keys
         self._rates = rates
 
-    async def principal(self, request: web.Request, scope: Scope) -> ApiKey:
-        """The key, which has `scope`. Raises Problem: 401, 403, 429; StoreUnavailable."""
+    async def principal(self, request: web.Request, *scopes: Scope) -> ApiKey:
+        """The key, which has one of `scopes`. Raises Problem: 401, 403, 429; StoreUnavailable."""
         kind, _, text = request.headers.get("Authorization", "").partition(" ")
         key = await self._keys.verify(text.strip()) if kind.lower() == "bearer" else None
         if key is None:
@@ -59,8 +59,9 @@ class Auth:
             raise Problem(
                 "too-many-requests", f"The key may ask {key.rate:g} times a second.", headers={"Retry-After": told}
             )
-        if not key.may(scope):
-            raise Problem("forbidden", f"The key lacks the scope '{scope}'.")
+        if not any(map(key.may, scopes)):
+            lacks = "' or '".join(scopes)
+            raise Problem("forbidden", f"The key lacks the scope '{lacks}'.")
         return key
 
 

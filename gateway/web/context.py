@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import msgspec
@@ -14,18 +14,25 @@ from prometheus_client import CollectorRegistry
 
 from gateway.channels.base import Rendered
 from gateway.links import Links
-from gateway.message import Lane, Level, Message
+from gateway.message import Lane, Level, Message, Mode
 from gateway.settings import Settings
 from gateway.store.clock import Clock
 from gateway.store.scripts import Scripts
 
 if TYPE_CHECKING:
+    from gateway.channels.base import Channel
     from gateway.delivery.callbacks import Callbacks
+    from gateway.delivery.inbox import InboundItems
     from gateway.delivery.intake import Intake
     from gateway.delivery.metrics import Metrics
     from gateway.delivery.people import People
     from gateway.delivery.receipts import Receipts
     from gateway.delivery.room import Room
+    from gateway.privacy.erasures import Erasures
+    from gateway.privacy.export import Holdings
+    from gateway.routing.route import Rules
+    from gateway.selfservice.verification import Verification
+    from gateway.selfservice.wechat_link import WeChatLinks
     from gateway.store.api_keys import ApiKeys
     from gateway.store.customers import Customers
     from gateway.store.idempotency import Idempotency
@@ -99,6 +106,7 @@ class Gateway(Protocol):
     api_keys: ApiKeys
     idempotency: Idempotency
     intake: Intake
+    inbound: InboundItems
     room: Room
     messages: Messages
     listing: Listing
@@ -109,6 +117,12 @@ class Gateway(Protocol):
     registry: CollectorRegistry
     metrics: Metrics
     callbacks: Callbacks
+    rules: Rules
+    verification: Verification
+    wechat_links: WeChatLinks
+    erasures: Erasures
+    holdings: Holdings
+    channels: dict[Mode, Mapping[str, Channel]]
 
     @property
     def known_channels(self) -> Sequence[str]:

@@ -10,6 +10,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from gateway.delivery.room import NoRoom
 from gateway.store.pipe import StoreUnavailable
 from gateway.web.context import GATEWAY, Gateway
 from gateway.web.middleware import Handler
@@ -19,7 +20,7 @@ PATIENCE: Final = 2.0
 
 
 class Health(msgspec.Struct, frozen=True):
-    """`checks`: part to "ok" or what is wrong with it."""
+    """`status`: "ok", "degraded" (200 all the same) or "not ready"; `checks`: part to "ok" or what is wrong with it."""
 
     status: str
     checks: dict[str, str]
@@ -31,12 +32,23 @@ async def alive(_request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """200 when messages can be taken and are being worked on, else 503 with the reason."""
+    """200 when this host can do its work, else 503 with the reason.
+
+    While Redis' memory is full it is "degraded", with 200: every host sees the same Redis, so a load balancer would
+    take out all of them, and with them the receipts, answers and withdrawals that are still taken in.
+    """
     gateway = request.app[GATEWAY]
     checks = {"store": await _store(gateway)}
     if checks["store"] == "ok":
         checks["worker"] = await gateway.trouble() or "ok"
-    return _answer(Health("ok" if set(checks.values()) == {"ok"} else "not ready", checks))
+    status = "ok" if set(checks.values()) == {"ok"} else "not ready"
+    try:
+        gateway.room.check_new()
+        checks["memory"] = "ok"
+    except NoRoom as short:
+        checks["memory"] = short.detail
+        status = "degraded" if status == "ok" else status
+    return _answer(Health(status, checks))
 
 
 async def _store(gateway: Gateway) -> str:
@@ -52,7 +64,7 @@ async def _store(gateway: Gateway) -> str:
 
 def _answer(health: Health) -> web.Response:
     return web.Response(
-        status=200 if health.status == "ok" else 503,
+        status=503 if health.status == "not ready" else 200,
         body=msgspec.json.encode(health),
         content_type="application/json",
     )

@@ -25,6 +25,7 @@ _PART_SCHEMAS: Final = {
 _STATUS_WORDS: Final = {200: "Done", 201: "Made", 202: "Accepted durably", 204: "Done, nothing to show"}
 _HEADER_WORDS: Final = {
     "ETag": "The version, for If-Match.",
+    "Location": "Where what has just begun can be followed.",
     "Idempotency-Replayed": "`true`: this is the first answer again, nothing new was made.",
     "X-Request-Id": "The request's id: yours, or one made for it. It stands in every log line.",
 }
@@ -95,8 +96,12 @@ def _operation(operation: Operation, schema_of: dict[str, Any], components: dict
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": operation.summary,
-        "description": "\n\n".join(filter(None, (operation.description, f"Scope: `{operation.scope}`."))),
-        "security": [{"key": [operation.scope]}],
+        "description": "\n\n".join(
+            filter(
+                None, (operation.description, "Scope: " + " or ".join(f"`{scope}`" for scope in operation.scopes) + ".")
+            )
+        ),
+        "security": [{"key": [scope]} for scope in operation.scopes],
         "parameters": [*_path_parameters(operation), *_query_parameters(operation, components), *_headers(operation)],
         "responses": _responses(operation, schema_of),
     }
@@ -260,7 +265,10 @@ def _health_paths() -> dict[str, Any]:
                 "tags": ["Health"],
                 "summary": "Messages can be taken and are worked on",
                 "security": [],
-                "responses": {"200": text("They are."), "503": text("They are not; the answer says why.")},
+                "responses": {
+                    "200": text('They are; "degraded" while nothing new is taken for want of memory.'),
+                    "503": text("They are not; the answer says why."),
+                },
             }
         },
     }  # fmt: skip - a table

@@ -60,11 +60,12 @@ class Call(Generic[Body, Query]):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operation answers. `body` is encoded as JSON; None: there is none."""
+    """What an operation answers. `body` is encoded as JSON; None: there is none. `concerns`: the customer it speaks of."""
 
     status: int = 200
     body: Any = None
     headers: Mapping[str, str] = {}
+    concerns: str | None = None
 
 
 Handler = Callable[[Call[Any, Any]], Awaitable[Answer | web.StreamResponse]]
@@ -96,7 +97,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     `body`: the type it is converted to; Raw: the handler reads it. `limit` (bytes) and `seconds` bound its reading.
     `stores`: brings something new into the store, so it is refused while memory is full. `lane`: reads from a body which
-    lane it belongs to, before it is parsed; it takes `places` in it.
+    lane it belongs to, before it is parsed; it takes `places` in it. `or_scope`: opens it just as `scope` does.
     `answers`: type by status (None: no body). `creates`: takes an Idempotency-Key. `keeps_answer`: the first 2xx answer
     is stored for repeats. `live_only`: changes customers, which keys of other modes can't. `refuses`: statuses beyond
     those that follow from the rest. `check`: asked about the good fields when others have the wrong type. `example…`: a request that works on the sample data.
@@ -108,6 +109,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     tag: str
     summary: str
     scope: Scope
+    or_scope: Scope | None = None
     handler: Handler
     description: str = ""
     query: Any = NoQuery
@@ -129,12 +131,19 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     example_path: Mapping[str, str] = {}
     example_query: str = ""
 
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """The scopes of which one is enough (`admin` has them all)."""
+        return (self.scope,) if self.or_scope is None else (self.scope, self.or_scope)
+
 
 TAGS: Final[dict[str, str]] = {
     "Messages": "Send a message and follow it until the person is reached.",
     "Customers": "The people: addresses, preferences, consent.",
     "Templates": "Texts with versions, in every language, for every channel.",
     "Channels": "What is up, and the operators' hand on it.",
+    "Erasures": "Forget a person: what was erased, and what is kept.",
+    "Inbound": "What people wrote and did, and whose it is.",
     "Addresses": "Addresses in doubt or no longer used.",
     "Keys": "API keys.",
     "Health": "For load balancers.",

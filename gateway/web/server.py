@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.store.clock import Clock
 from gateway.web import callbacks as doors
-from gateway.web import docs, health, openapi, pages
+from gateway.web import health, pages
 from gateway.web.api.dispatch import add_operations
 from gateway.web.api.table import OPERATIONS
 from gateway.web.assets import Assets
+from gateway.web.centre import routes as centre
+from gateway.web.centre import wechat
 from gateway.web.context import GATEWAY, Gateway
 from gateway.web.json_body import BATCH_LIMIT
 from gateway.web.middleware import identified, limited
-from gateway.web.operations import Operation
-from gateway.web.page_texts import SAFE_HEADERS
+from gateway.web.reference import Reference
 
 SHUTDOWN_SECONDS: Final = 5.0
 KEEPALIVE_SECONDS: Final = 75.0
@@ -34,14 +34,15 @@ def build_public_app(gateway: Gateway, *, api: bool = True, callbacks: bool = Tr
     """
     app = _app(gateway)
     app.add_routes([web.get("/healthz", health.alive), web.get("/readyz", health.ready)])
-    app.router.add_get("/assets/{name}", Assets().serve)
+    app.router.add_get("/assets/{name}", Assets(gateway.settings.brand.colour).serve)
     if api:
         add_operations(app, gateway, OPERATIONS)
-        _add_reference(app, gateway.settings.public_url, OPERATIONS)
+        app.add_routes(Reference(OPERATIONS, gateway.settings.public_url).routes())
     if callbacks:
         door = doors.Door(lambda: gateway.callbacks, gateway.settings.public_url, gateway.clock.now)
         app.add_routes(door.routes())
         app.add_routes(pages.routes())
+        app.add_routes([*centre.routes(), *wechat.routes(), *centre.elsewhere()])
     return app
 
 
@@ -91,24 +92,3 @@ def _app(gateway: Gateway) -> web.Application:
     app = web.Application(middlewares=[identified, limited()], client_max_size=BATCH_LIMIT)
     app[GATEWAY] = gateway
     return app
-
-
-def _add_reference(app: web.Application, server: str, operations: Sequence[Operation]) -> None:
-    document = openapi.document(operations, server)
-    encoded = msgspec.json.encode(document)
-    page = docs.docs_page(document, operations)
-
-    async def as_json(_request: web.Request) -> web.Response:
-        return web.Response(body=encoded, content_type="application/json")
-
-    async def as_page(_request: web.Request) -> web.Response:
-        headers = {**SAFE_HEADERS, "Content-Security-Policy": docs.POLICY}
-        return web.Response(text=page, content_type="text/html", headers=headers)
-
-    async def problem(request: web.Request) -> web.Response:
-        found = docs.problem_page(request.match_info["code"])
-        if found is None:
-            raise web.HTTPNotFound
-        return web.Response(text=found, content_type="text/html", headers=SAFE_HEADERS)
-
-    app.add_routes([web.get("/openapi.json", as_json), web.get("/docs", as_page), web.get("/problems/{code}", problem)])

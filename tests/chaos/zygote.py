@@ -26,6 +26,8 @@ import msgspec
 
 _MOST: Final = 65_536
 _ROOT: Final = Path(__file__).parents[2]
+FORKS_S: Final = 60.0
+"""How long a fork may take; the first one waits for the imports."""
 EXITED: Final = "exited with status "
 """What a process that ends by itself writes last."""
 
@@ -48,6 +50,7 @@ class Zygote:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.chaos.zygote"], stdin=its.fileno(), stdout=subprocess.DEVNULL, cwd=_ROOT
             )
+        ours.settimeout(FORKS_S)
         self._line = ours
         self._one = threading.Lock()
 
@@ -60,7 +63,7 @@ class Zygote:
     def end(self) -> None:
         """End it, and all that it forked."""
         self._line.close()
-        self._process.wait()
+        self._process.wait(FORKS_S)
 
 
 @functools.cache

@@ -45,10 +45,12 @@ class OwnRedis:
         sent = b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
         reader, writer = await asyncio.open_connection(HOST, self.port)
         try:
-            writer.write(sent)
-            first = (await reader.readline()).decode().rstrip()
-            assert first[:1] in {"+", ":", "$"}, first
-            return first[1:] if first[0] != "$" else (await reader.readexactly(int(first[1:]))).decode()
+            # Somebody else may have been given the port in the meantime, and say nothing.
+            async with asyncio.timeout(10):
+                writer.write(sent)
+                first = (await reader.readline()).decode().rstrip()
+                assert first[:1] in {"+", ":", "$"}, first
+                return first[1:] if first[0] != "$" else (await reader.readexactly(int(first[1:]))).decode()
         finally:
             # Closed hard: a server that is stopped beside must not wait for this end.
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

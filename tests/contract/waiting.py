@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, cast
 
+from tests.support.waiting import looked
+
 T = TypeVar("T")
 
 
@@ -16,7 +18,10 @@ async def eventually(look: Callable[[], T | Awaitable[T | None] | None], seconds
     end = loop.time() + seconds
     while True:
         found = look()
-        value = await cast("Awaitable[T | None]", found) if inspect.isawaitable(found) else cast("T | None", found)
+        if inspect.isawaitable(found):
+            value = await looked(cast("Awaitable[T | None]", found), end, seen if callable(seen) else lambda: seen)
+        else:
+            value = cast("T | None", found)
         if value:
             return value
         assert loop.time() < end, f"not within {seconds} s: {seen() if callable(seen) else seen}"

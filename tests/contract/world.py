@@ -10,10 +10,11 @@ import random
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import aiohttp
 import msgspec
@@ -107,17 +108,31 @@ async def run(
     folder: Path, variables: dict[str, str], *arguments: str, seconds: float = 60, given: bytes = b""
 ) -> tuple[int, str, str]:
     """`gateway …` with such variables, to its end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", *arguments, cwd=folder, env=variables,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        out, err = await asyncio.wait_for(process.communicate(given), seconds)
-    except BaseException:
-        process.kill()
-        await process.wait()
-        raise
-    return process.returncode or 0, out.decode(), err.decode()
+    # Files, not pipes: whatever it leaves running would keep a pipe open, and us waiting for its end.
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as wrong:
+        said.write(given)
+        said.seek(0)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gateway", *arguments, cwd=folder, env=variables, stdin=said, stdout=told, stderr=wrong,
+        )  # fmt: skip
+        try:
+            await asyncio.wait_for(process.wait(), seconds)
+        except TimeoutError:
+            raise AssertionError(
+                f"gateway {' '.join(arguments)} went on for {seconds} s: {_whole(told, wrong)}"
+            ) from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await asyncio.wait_for(process.wait(), 10)
+        out, err = _whole(told, wrong)
+    return process.returncode or 0, out, err
+
+
+def _whole(*files: IO[bytes]) -> list[str]:
+    for file in files:
+        file.seek(0)
+    return [file.read().decode() for file in files]
 
 
 def variables(folder: Path, **settings: object) -> dict[str, str]:

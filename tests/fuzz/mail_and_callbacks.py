@@ -39,7 +39,14 @@ class _Twilio:
     """Sms and Voice of an account, and its signature. Built once, when the first form comes."""
 
     base = "https://gateway.example.com/callbacks/"
-    paths = ("sms/inbound", "sms/status/m1/a1", "voice/inbound", "voice/status/m1/a1", "voice/gather/m1/a1/0")
+    paths = (
+        "sms/inbound",
+        "sms/status/m1/a1",
+        "voice/inbound",
+        "voice/status/m1/a1",
+        "voice/gather/m1/a1/0",
+        "voice/menu/main.en.1.0.all....",
+    )
 
     def __init__(self) -> None:
         settings = load(SETTINGS, Path("/nowhere"), command="check")

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks import plan
+from benchmarks import imports, plan
 from benchmarks.loader import Job, carry_out
 from benchmarks.plan import Rounds, Scale, percentile
 from benchmarks.process import child
@@ -58,3 +58,10 @@ def test_percentiles_are_values_that_occurred() -> None:
     times = [n * 1_000_000 for n in range(1, 101)]
     assert percentile(times, 0.5) == 51.0
     assert percentile(times, 0.99) == 100.0
+
+
+async def test_imports_are_measured() -> None:
+    measured: list[imports.Measured] = []
+    await imports.measure(30, measured.append)
+    assert [one.name for one in measured] == ["one by one", "import", "import again", "export", "backup"]
+    assert all(one.per_second > 0 and one.mib > 0 for one in measured)

@@ -37,6 +37,8 @@ COMMANDS = [
     ["morgue", "list"],
     ["morgue", "retry"],
     ["morgue", "discard"],
+    ["wechat"],
+    ["wechat", "menu"],
 ]
 GOOD = {
     "id": "c-1",
@@ -153,9 +155,9 @@ async def test_customers_in_and_out(tmp_path: Path) -> None:
     table.write_text("id,name,locale,sms,email,area\nc-3,Three (sample),el,+306900000101,three@example.org,Kypseli\n")
     async with serving(tmp_path, "serve") as served:
         read = await served.command("customers", "import", str(source))
-        assert read.status == 1, read
+        assert read.status == 3, read
         rejects = [json.loads(line) for line in (tmp_path / "in.ndjson.rejects.ndjson").read_text().splitlines()]
-        assert [one["line"] for one in rejects] == [2, 3]
+        assert [one["_rejected"]["line"] for one in rejects] == [2, 3]
         assert (await served.command("customers", "import", str(table))).status == 0
 
         assert (await served.command("customers", "export", str(back))).status == 0

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from gateway.customer import Address, AddressHealth, Customer
+from gateway.customer import Address, Customer, Evidence
 from gateway.store.addresses import Addresses
 from gateway.store.clock import Clock
 from gateway.store.customers import ONE_OFF, Customers
@@ -81,7 +81,7 @@ async def test_mail_addresses_that_differ_in_case_alone_are_one(store: Customers
 
 async def test_a_put_never_takes_consent_or_health_away(store: Customers) -> None:
     await store.write(ana(consents=(entry("withdrawn", 5, channel="*", category="survey"),)), 0)
-    await store.mark("sms", MOBILE, AddressHealth("suppressed", "gone", 1))
+    await store.learn("sms", MOBILE, Evidence("m1/a1", Clock().now(), "bad_address"))
     await store.write(ana(name="Other"), None)
     found = await got(store, "ana")
     assert not allowed(found, "email", MAIL, "survey")

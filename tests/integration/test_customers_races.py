@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from gateway.customer import Address, AddressHealth, ConsentEntry, Customer
+from gateway.customer import Address, ConsentEntry, Customer, Evidence
 from gateway.store.addresses import Addresses
 from gateway.store.clock import Clock
 from gateway.store.customers import Conflict, Customers
+from gateway.store.keys import of_customer
 from gateway.store.scripts import Scripts
 from tests.support.turns import interleavings
 
@@ -131,18 +132,24 @@ async def test_a_stop_binds_whoever_is_created_again_while_the_customer_is_erase
         assert await pair.bound(f"c{run}", numbered(run)), run
 
 
-async def test_health_follows_the_last_word_about_the_address(pair: Pair) -> None:
-    bad = AddressHealth("suppressed", "gone", 1)
+async def test_copies_and_lists_follow_all_that_is_known_of_an_address(pair: Pair) -> None:
+    now = pair.clock.now()
+    bad, doubt = Evidence("m1/a1", now, "bad_address"), Evidence("m2/a1", now, "unreachable")
 
     async def start(run: int, first: Scripts, second: Scripts) -> Sequence[Coroutine[Any, Any, Any]]:
         a, b = pair.two(first, second)
         await pair.seen.write(person(run, numbered(run)), 0)
-        return a.mark("sms", numbered(run), bad), b.mark("sms", numbered(run), None)
+        return a.learn("sms", numbered(run), doubt), b.learn("sms", numbered(run), bad)
 
     async for run, results in interleavings(pair.client, start, sample=SAMPLE):
         assert results == [None, None]
         key = pair.seen.address_key(numbered(run))
-        facts = (await pair.addresses.facts([key], 10))[key]
+        facts = (await pair.addresses.facts([key], now))[key]
         found = await pair.seen.load(f"c{run}")
         assert found is not None
         assert {k.split(":")[0]: v for k, v in found[0].health.items()} == facts.health, run
+        assert facts.health["sms"].state == "suppressed", run
+        at = of_customer(key)
+        client: Any = pair.client
+        listed = [await client.zscore(at.health(state), f"sms:{key}") for state in ("suspect", "suppressed")]
+        assert listed == [None, now], run

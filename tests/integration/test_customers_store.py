@@ -3,10 +3,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from gateway.customer import Address, AddressHealth, ConsentEntry, Customer
+from gateway.customer import Address, ConsentEntry, Customer, Evidence
 from gateway.store import keys
 from gateway.store.addresses import Addresses, compacted
 from gateway.store.clock import Clock
@@ -87,12 +88,27 @@ async def test_a_hint_that_a_crash_left_is_no_owner_and_goes_with_the_next_stop(
 async def test_health_is_copied_lifted_and_a_doubt_does_not_hide_a_suppression(store: Customers, clock: Clock) -> None:
     await store.write(ana(), 0)
     key, now = f"sms:{store.address_key(MOBILE)}", clock.now()
-    await store.mark("sms", MOBILE, AddressHealth("suppressed", "gone", 1, now + 100_000))
-    await store.mark("sms", MOBILE, AddressHealth("suspect", "slow", 2, now + 100_000))
+    await store.learn("sms", MOBILE, Evidence("m1/a1", now - 2, "bad_address", "21614"))
+    await store.learn("sms", MOBILE, Evidence("m2/a1", now - 1, "unreachable"))
     assert (await got(store, "ana")).health[key].state == "suppressed"
-    await store.mark("sms", MOBILE, AddressHealth("suppressed", "gone", 3, now - 1))
-    assert (await got(store, "ana")).health[key].state == "suspect"
-    await store.mark("sms", MOBILE, None)
+    await store.learn("sms", MOBILE, Evidence("m1/a1", now - 2, ""))
+    assert (await got(store, "ana")).health[key].state == "suspect", "the first got through after all"
+    await store.proved("sms", MOBILE, now - 1)
+    assert (await got(store, "ana")).health == {}
+    await store.learn("sms", MOBILE, Evidence("m3/a1", now, "bad_address"))
+    await store.proved("sms", MOBILE, now)
+    assert (await got(store, "ana")).health[key].state == "suppressed", "a sign of life takes back doubts alone"
+    await store.lift("sms", MOBILE)
+    assert (await got(store, "ana")).health == {}
+
+
+async def test_health_of_an_earlier_release_is_read_and_lifted(store: Customers, redis_client: Redis) -> None:
+    place = keys.address_facts(store.address_key(MOBILE))
+    old = {"state": "suppressed", "reason": "gone", "at": 1}
+    await cast("Any", redis_client).hset(place, "h:sms:suppressed", msgspec.msgpack.encode(old))
+    await store.write(ana(), 0)
+    assert [found.reason for found in (await got(store, "ana")).health.values()] == ["gone"]
+    await store.lift("sms", MOBILE)
     assert (await got(store, "ana")).health == {}
 
 

@@ -270,6 +270,17 @@ def test_no_answer_is_none(tmp_path: Path) -> None:
     assert ask(str(tmp_path / "none.sock"), "PING") is None
 
 
+async def test_a_command_beside_a_server_that_hangs_says_so(redis: EmbeddedRedis, tmp_path: Path) -> None:
+    assert redis.pid is not None
+    os.kill(redis.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(DataDirInUseError, match=f"has not answered.*process {redis.pid} tell.*kill -CONT"):
+            async with embedded(tmp_path, patience=0.1):
+                pass
+    finally:
+        os.kill(redis.pid, signal.SIGCONT)
+
+
 async def test_a_server_that_hangs_is_not_waited_for_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import sys
 from collections.abc import Iterator
@@ -72,7 +73,7 @@ async def test_what_kills_every_worker(redis_url: str, redis_client: Redis, tmp_
         async with aiohttp.ClientSession() as http:
             key = await served.key()
             poison = await message(http, served, key, DEADLY)
-            assert await served.process.wait() != 0, "the first worker that asks dies"
+            assert await asyncio.wait_for(served.process.wait(), 30) != 0, "the first worker that asks dies"
             await client.hset(where(poison).message(poison), "t", 1)  # and so did the next one
             await client.zadd(where(poison).agenda("normal"), {f"m:{poison}": 1})
             served = await start(tmp_path, ["serve"], variables)

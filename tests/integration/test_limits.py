@@ -246,7 +246,7 @@ async def test_three_processes_in_a_hurry_are_given_no_more_than_there_is(redis_
     run = (sys.executable, "-c", USER, redis_url)
     pipe = asyncio.subprocess.PIPE
     users = [await asyncio.create_subprocess_exec(*run, str(n), cwd=ROOT, stdout=pipe) for n in range(3)]
-    told = [await user.communicate() for user in users]
+    told = await asyncio.wait_for(asyncio.gather(*(user.communicate() for user in users)), 60)
     assert sum(int(out) for out, _ in told) == 70
 
 

@@ -206,6 +206,21 @@ async def test_a_provider_that_asks_to_wait_is_heeded_by_all(scripts: Scripts, c
     assert await redis_client.zscore(THROTTLED, "x") is None
 
 
+async def test_whoever_resumes_a_channel_lifts_the_providers_request_to_wait(scripts: Scripts, clock: Clock) -> None:
+    one, two, late = (board(scripts, clock) for _ in range(3))
+    await one.heard(one.began(one.posts["x"], "normal"), Refused(fault=Fault.THROTTLED, retry_after=300))
+    await two.refresh()
+    assert two.posts["x"].room(clock.now()) == (0, 0)
+    await two.pause("x", None, "ops")
+    await one.refresh()
+    await late.refresh()
+    for made in (one, two, late):
+        assert made.posts["x"].room(clock.now()) != (0, 0)
+    await one.heard(one.began(one.posts["x"], "normal"), Refused(fault=Fault.THROTTLED, retry_after=60))
+    await two.refresh()
+    assert two.posts["x"].room(clock.now()) == (0, 0), "what the provider asks for afterwards counts"
+
+
 async def test_a_pause_that_could_not_be_stored_is_none(scripts: Scripts, clock: Clock, redis_client: Any) -> None:
     """The operator is told that it failed; so it must not hold in this process alone."""
     made = board(scripts, clock)

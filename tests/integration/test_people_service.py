@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from gateway.customer import AddressHealth, ConsentEntry
+from gateway.customer import ConsentEntry, Evidence
 from gateway.delivery.people import Conflict, Invalid, People
+from gateway.delivery.people_fields import wire_time
 from gateway.preferences.consent import permission
 from gateway.store.clock import Clock
 from gateway.store.customers import Customers
@@ -109,13 +110,16 @@ async def test_a_patch_merges_and_is_checked_like_a_put(people: People) -> None:
 
 async def test_health_is_shown_and_a_put_does_not_lift_it(people: People, customers: Customers) -> None:
     await people.put("ana", PROFILE)
-    await customers.mark("sms", MOBILE, AddressHealth("suppressed", "No such number.", 1000))
+    at = Clock().now()
+    await customers.learn("sms", MOBILE, Evidence("m1/a1", at, "bad_address", "21614"))
     shown = (await people.put("ana", {**PROFILE, "name": "B"})).view["addresses"]
     assert shown[0]["health"] == {
         "state": "suppressed",
-        "reason": "No such number.",
-        "at": "1970-01-01T00:00:01+00:00",
+        "reason": {"code": "bad_address", "text": "The address does not exist on this channel."},
+        "at": wire_time(at),
+        "until": wire_time(at + 180 * 86_400_000),
         "count": 1,
+        "evidence": {"message": "m1", "attempt": "a1", "at": wire_time(at), "provider_code": "21614"},
     }
     assert "health" not in shown[1]
 

@@ -17,7 +17,7 @@ from gateway.prompts import Prompt
 from gateway.settings_types import ChannelSettings
 from gateway.store.keys import of_customer
 from gateway.store.pipe import StoreUnavailable
-from tests.support.core import PHONE, Core, Hang, Scripted, core, until
+from tests.support.core import MAIL, PHONE, Core, Hang, Scripted, core, until
 from tests.support.turns import before_command
 
 
@@ -133,9 +133,42 @@ async def test_who_loses_the_answer_to_a_beginning_withdraws_nobody_elses(redis_
         assert len(begun) > 2
 
 
-async def turn(gw: Core, message: Message) -> bool:
-    """The message's turn on SMS, worked off by this process alone."""
+async def test_an_id_is_given_once_whatever_was_withdrawn(redis_url: str, tmp_path: Path) -> None:
+    """A first attempt is withdrawn after a second one has begun; the third is neither's namesake."""
+    sms, mail = Scripted("sms"), Scripted("email")
+    async with core(redis_url, tmp_path, sms, mail) as gw:
+        await gw.person("maria", sms=PHONE, email=MAIL)
+        post = gw.gateway.boards["live"].posts["sms"]
+        for moment in itertools.count():
+            sent = await gw.send("maria", reach={"mode": "all_at_once", "until": "delivered", "within": 60})
+            seen: list[str] = []
+
+            async def other_channel(sent: Message = sent, seen: list[str] = seen) -> None:
+                seen += [a.id for a in (await gw.message(sent)).attempts]
+                if seen:
+                    await turn(gw, sent, "email")
+
+            # Too late to send, and too early to know it: the attempt begins and is withdrawn.
+            post.throttled_until = gw.gateway.clock.now() + 60_000
+            with before_command(gw.gateway.scripts, moment, other_channel) as done:
+                await turn(gw, sent)
+            post.throttled_until = 0
+            assert done, "it came after the beginning once"
+            if not seen:
+                continue
+            assert [(a.id, a.channel) for a in (await gw.message(sent)).attempts] == [("a2", "email")]
+            await turn(gw, sent)
+            attempts = (await gw.message(sent)).attempts
+            assert [(a.id, a.channel, a.status) for a in attempts] == [
+                ("a2", "email", "accepted"),
+                ("a3", "sms", "accepted"),
+            ]
+            break
+
+
+async def turn(gw: Core, message: Message, channel: str = "sms") -> bool:
+    """The message's turn on a channel, worked off by this process alone."""
     case = await gw.gateway.desk.reopen(message.id)
     assert case is not None
     board = gw.gateway.boards["live"]
-    return await gw.gateway.sender.turn(case, board.began(board.posts["sms"], "critical"))
+    return await gw.gateway.sender.turn(case, board.began(board.posts[channel], "critical"))

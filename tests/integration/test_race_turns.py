@@ -11,6 +11,7 @@ import pytest
 
 from gateway.channels.base import Accepted, Inbound, Outbound, Refused
 from gateway.delivery.desk import Case
+from gateway.delivery.withdrawals import Withdrawals
 from gateway.message import Attempt, Fault, Message
 from gateway.store.messages import Loaded, decode_taken
 from tests.support.core import MAIL, PHONE, Core, Hang, Scripted, core, until, where
@@ -35,9 +36,8 @@ async def turn(gw: Core, case: Case) -> bool:
 
 async def stops(gw: Core, _: Message) -> None:
     """What a STOP does, without its worker."""
-    entry = gw.gateway.inbox._entry  # pyright: ignore[reportPrivateUsage] - the entry a STOP makes
     stop = Inbound(id="1", channel="sms", sender=PHONE, text="STOP", at=gw.gateway.clock.now())
-    await gw.gateway.customers.withdraw("sms", PHONE, [entry(stop, "sms", "*", "withdrawn")])
+    await Withdrawals(gw.gateway.customers, gw.gateway.clock).close(stop, "sms")
 
 
 async def prefers_mail(gw: Core, _: Message) -> None:

@@ -17,7 +17,7 @@ from gateway.prompts import Prompt
 from tests.support.core import MAIL, PHONE, Core, Hang, Scripted, core, until, where
 
 SMS = [
-    Receipt(attempt="a1", at=10, status="sent", provider_id="p-1"),
+    Receipt(attempt="a1", at=10, status="sent"),
     Receipt(attempt="a1", at=30, status="delivered", units=2),
     Receipt(attempt="a1", at=20, status="sent", cost=Cost("0.05", "USD", "provider")),
     Receipt(attempt="a1", at=40, engagement="read"),
@@ -108,6 +108,23 @@ async def test_news_of_nobody(redis_url: str, tmp_path: Path) -> None:
         assert [k async for k in gw.client.scan_iter()] == []
 
 
+async def test_news_under_another_id_than_the_providers_counts_for_nothing(redis_url: str, tmp_path: Path) -> None:
+    """A signed callback may name any attempt; the id that the provider gave says which one it is about."""
+    async with core(redis_url, tmp_path, Scripted("sms")) as gw:
+        await gw.person("maria", sms=PHONE)
+        sent = await begun(gw, reach={"until": "delivered"})
+        [known] = (await gw.message(sent)).attempts
+        assert known.provider_id is not None
+        news = [Receipt(attempt="a1", at=10, status="delivered", provider_id="p-other")]
+        await gw.gateway.receipts.absorb(sent.id, news)
+        found = await gw.message(sent)
+        assert (found.attempts, found.done) == ([known], False)
+        assert gw.gateway.registry.get_sample_value("gateway_news_of_others_total", {"channel": "sms"}) == 1
+        news = [Receipt(attempt="a1", at=10, status="delivered", provider_id=known.provider_id)]
+        await gw.gateway.receipts.absorb(sent.id, news)
+        assert (await gw.message(sent)).attempts[0].status == "delivered"
+
+
 async def test_unreached_becomes_reached_late_and_only_once(redis_url: str, tmp_path: Path) -> None:
     async with core(redis_url, tmp_path, Scripted("sms")) as gw:
         gw.work()
@@ -143,7 +160,8 @@ async def test_unproven_reached_becomes_bounced(redis_url: str, tmp_path: Path) 
         await gw.age(sent, 900)
         ended = await gw.ended(sent)
         assert (ended.verdict.state, ended.verdict.proven) == ("reached", False)
-        bounced = Receipt(attempt="a1", at=50, status="failed", fault=Fault.BAD_ADDRESS, provider_code="5.1.1")
+        at = gw.gateway.clock.now()
+        bounced = Receipt(attempt="a1", at=at, status="failed", fault=Fault.BAD_ADDRESS, provider_code="5.1.1")
         await gw.gateway.receipts.absorb(sent.id, [bounced])
         found = await gw.message(sent)
         assert (found.verdict.state, found.verdict.code) == ("unreached", "bounced")

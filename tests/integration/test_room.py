@@ -121,6 +121,20 @@ async def test_nothing_new_comes_in_when_it_is_full(api: Api) -> None:
     assert imported.status == 503
 
 
+async def test_readiness_says_so_and_stays(api: Api) -> None:
+    """All hosts share one memory: to take them out of a load balancer would stop receipts and answers as well."""
+    await api.gateway.roll.report()
+    found = await api("GET", "/readyz")
+    assert (found.status, found.body["status"], found.body["checks"]["memory"]) == (200, "ok", "ok")
+    await api.filled(0.9)
+    found = await api("GET", "/readyz")
+    assert (found.status, found.body["status"]) == (200, "degraded")
+    assert "nothing new is taken from 85%" in found.body["checks"]["memory"]
+    await api.gateway.roll.leave()
+    found = await api("GET", "/readyz")
+    assert (found.status, found.body["status"]) == (503, "not ready")
+
+
 async def test_what_ends_or_frees_goes_on_when_it_is_full(api: Api) -> None:
     first, second = [(await api("POST", "/v1/messages", message())).body["id"] for _ in range(2)]
     await api.filled(0.9)

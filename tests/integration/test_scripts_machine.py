@@ -122,7 +122,7 @@ class Machine(RuleBasedStateMachine):
         message=messages,
         customer=customers,
         off=st.sampled_from([(0, 0), (0, 0), (-1, 0), (0, 1)]),
-        cap=st.sampled_from([None, (0, FAR_MS), (1, FAR_MS), (1, FAR_MS)]),
+        caps=st.dictionaries(st.sampled_from(["survey", "*all"]), st.integers(0, 2)),
         opens=st.one_of(st.none(), moments),
         channel=st.sampled_from(CHANNELS),
     )
@@ -132,7 +132,7 @@ class Machine(RuleBasedStateMachine):
         message: str,
         customer: str,
         off: tuple[int, int],
-        cap: tuple[int, int] | None,
+        caps: dict[str, int],
         opens: int | None,
         channel: str,
     ) -> None:
@@ -140,12 +140,8 @@ class Machine(RuleBasedStateMachine):
         theirs = int(self.model.hget(AT.customer(customer), "v") or 0)
         versions = self.version(message, off[0]), theirs + off[1]
         more: dict[str, Any] = {
-            "keys": (
-                AT.customer(customer),
-                AT.cap("live", customer, "survey"),
-                AT.awaiting("live", customer),
-            ),
-            "cap": cap,
+            "keys": (AT.customer(customer), AT.awaiting("live", customer)),
+            "caps": [(AT.cap("live", customer, name), limit, FAR_MS) for name, limit in caps.items()],
             "open_until": None if opens is None else self.moment + opens,
             "channel": channel,
             "minute": "minute",

@@ -106,13 +106,23 @@ def test_the_same_news_in_any_order(sms: Sms) -> None:
 # Inbound
 
 
+def test_words_go_back_with_the_answer_to_a_text(sms: Sms) -> None:
+    reading = sms.read(twilio.callback("sms/inbound", MessageSid=SMS_SID, From=PERSON, To=SENDER, fields={"Body": "x"}))
+    assert reading.say is not None
+    said = reading.say("Done <now> & here.")
+    assert said.content_type == "text/xml"
+    assert "<Response><Message>Done &lt;now&gt; &amp; here.</Message></Response>" in said.body
+    assert "<Response/>" in reading.respond(None).body
+
+
 @pytest.mark.parametrize(
     "fields, kind, text",
     [
         ({"Body": "1"}, "text", "1"),
         ({"Body": "STOP", "OptOutType": "STOP"}, "opt_out", "STOP"),
         ({"Body": "unstop", "OptOutType": "START"}, "opt_in", "unstop"),
-        ({"Body": "HELP", "OptOutType": "HELP"}, "text", "HELP"),
+        ({"Body": "HELP", "OptOutType": "HELP"}, "help", "HELP"),
+        ({"Body": "HELP"}, "text", "HELP"),
         ({"Body": "ευχαριστώ\x00 & 停電"}, "text", "ευχαριστώ & 停電"),
         ({}, "text", ""),
     ],

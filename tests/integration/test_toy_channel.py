@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from gateway.channels import registry
 from gateway.channels.base import Deps
 from gateway.cli.common import settings_for
-from gateway.cli.customers import rows_of
+from gateway.delivery.people_files import Reading, rows_of
 from gateway.sandbox.behaviour import Fate
 from gateway.settings import load, with_sandbox
 from gateway.settings_types import BadSettings, ChannelSettings
@@ -237,6 +237,7 @@ async def test_in_the_sandbox_it_can_not_send_for_real(tmp_path: Path, by_line: 
 
 def test_files_of_customers_have_its_column(tmp_path: Path, by_line: None) -> None:
     (tmp_path / "people.csv").write_text(f"id,sms,pager\nc-1,{PHONE},{PAGER}\n")
-    [(_, row)] = rows_of(tmp_path / "people.csv")
+    with (tmp_path / "people.csv").open("rb") as file:
+        [(_, row, _raw)] = rows_of(file, Reading(kind="csv"), registry.names())
     assert isinstance(row, dict)
-    assert {one["channel"]: one["value"] for one in row["addresses"]} == {"sms": PHONE, "pager": PAGER}
+    assert {one["channel"]: one["value"] for one in cast("Any", row)["addresses"]} == {"sms": PHONE, "pager": PAGER}

@@ -224,16 +224,6 @@ async def test_a_third_reading_does_not_exist(voice: Voice) -> None:
     assert verbs(reading.respond(twilio.outbound())) == ["Hangup"]
 
 
-async def test_someone_calls_us(voice: Voice) -> None:
-    reading = voice.read(
-        twilio.callback("voice/inbound", CallSid=CALL_SID, From=PERSON, To=SENDER, CallStatus="ringing")
-    )
-    (inbound,) = reading.inbound
-    assert (inbound.id, inbound.kind, inbound.sender, inbound.to) == (CALL_SID, "call", PERSON, SENDER)
-    assert verbs(reading.respond(None)) == ["Say", "Hangup"]
-    assert voice.read(twilio.callback("voice/inbound", CallSid=CALL_SID)).inbound == ()
-
-
 # News in any order
 
 

@@ -6,61 +6,20 @@ import asyncio
 import gzip
 import zlib
 from collections.abc import AsyncGenerator
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import aiohttp
 import msgspec
 import pytest
-from msgspec import Meta
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from gateway.store.clock import Clock
 from gateway.store.scripts import Scripts
 from gateway.web.context import Gateway
-from gateway.web.operations import Answer, Call, NoQuery, Operation, Page
-from gateway.web.problems import KINDS
+from gateway.web.operations import Page
+from tests.support.web_echo import Sample, broken, echo, listed, operation, problem
 from tests.support.web_parts import api, bearer, parts, raw, served
 
 JSON = {"Content-Type": "application/json"}
-
-
-class Inner(msgspec.Struct, forbid_unknown_fields=True):
-    value: Annotated[str, Meta(min_length=1, max_length=5)]
-    count: Annotated[int, Meta(ge=1, le=9)] = 1
-
-
-class Sample(msgspec.Struct, forbid_unknown_fields=True):
-    name: str
-    inner: Inner | None = None
-    items: list[Inner] = []
-    text: str | dict[str, str] = ""
-    data: dict[str, Any] = {}
-
-
-async def echo(call: Call[Sample, NoQuery]) -> Answer:
-    return Answer(body={"tree": call.tree, "mode": call.key.mode})
-
-
-async def listed(call: Call[None, Page]) -> Answer:
-    return Answer(body={"limit": call.query.limit, "cursor": call.query.cursor})
-
-
-async def broken(_call: Call[None, NoQuery]) -> Answer:
-    raise ZeroDivisionError("a secret of the inside")
-
-
-def operation(method: Any, path: str, handler: Any, **more: Any) -> Operation:
-    values: dict[str, Any] = {
-        "name": handler.__name__,
-        "tag": "Messages",
-        "summary": "",
-        "scope": "send",
-        "answers": {200: None},
-    }
-    return Operation(method=method, path=path, handler=handler, **{**values, **more})
 
 
 @pytest.fixture
@@ -79,14 +38,6 @@ async def client(gateway: Gateway) -> AsyncGenerator[aiohttp.ClientSession]:
     async with served(api(gateway, operations)) as session:
         session.headers.update(await bearer(gateway, "send", "read"))
         yield session
-
-
-async def problem(response: aiohttp.ClientResponse, status: int, code: str) -> dict[str, Any]:
-    body = await response.json(content_type="application/problem+json")
-    assert (response.status, body["status"], body["type"]) == (status, status, f"/problems/{code}"), body
-    assert body["title"] == KINDS[code].title
-    assert response.headers["X-Request-Id"]
-    return body
 
 
 @pytest.mark.parametrize(
@@ -268,37 +219,3 @@ async def test_a_key_has_a_rate(client: aiohttp.ClientSession, gateway: Gateway)
                 await problem(response, 429, "too-many-requests")
     assert statuses[:2] == [200, 200]
     assert 429 in statuses
-
-
-async def test_a_flood_is_refused_before_it_costs_memory(gateway: Gateway) -> None:
-    release, running = asyncio.Event(), asyncio.Event()
-
-    async def slow(_call: Call[None, NoQuery]) -> Answer:
-        running.set()
-        await release.wait()
-        return Answer(body={})
-
-    async with served(api(gateway, [operation("GET", "/v1/slow", slow)], most=1)) as session:
-        session.headers.update(await bearer(gateway, "send"))
-        first = asyncio.create_task(session.get("/v1/slow"))
-        await running.wait()
-        async with session.get("/v1/slow") as response:
-            await problem(response, 503, "unavailable")
-            assert response.headers["Retry-After"] == "1"
-        async with session.get("/elsewhere") as response:
-            assert response.status == 404
-        release.set()
-        async with await first as response:
-            assert response.status == 200
-
-
-async def test_without_redis_nothing_is_accepted(clock: Clock, tmp_path: Path) -> None:
-    away = Redis(unix_socket_path=str(tmp_path / "nobody"), retry=Retry(NoBackoff(), 0))
-    scripts = Scripts(away)
-    async with served(api(parts(scripts, clock), [operation("POST", "/v1/echo", echo, body=Sample)])) as session:
-        headers = {"Authorization": "Bearer gw_live_bbbbbbbb_" + "0" * 40}
-        async with session.post("/v1/echo", json={"name": "a"}, headers=headers) as response:
-            await problem(response, 503, "unavailable")
-            assert response.headers["Retry-After"] == "5"
-    await scripts.close()
-    await away.aclose()

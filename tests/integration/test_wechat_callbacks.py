@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
+from xml.etree import ElementTree as ET
 
 import aiohttp
 import msgspec
@@ -14,7 +15,10 @@ from wechatpy.crypto import WeChatCrypto
 
 from gateway.channels.base import Callback, Forged, Inbound, Malformed, Reading
 from gateway.channels.wechat import WeChatChannel
+from gateway.channels.wechat_menu import entries, menu
 from gateway.message import Fault, Receipt
+from gateway.preferences.keywords import understand
+from gateway.sandbox.wechat_menu import fault
 from tests.support.wechat_carrier import AES_KEY, NOW, OPENID, Clock, account
 
 STAMP = str(NOW // 1000)
@@ -166,10 +170,10 @@ async def test_following_and_scanning(channels: Channels) -> None:
     second = NOW // 1000 - 2
     assert kinds(event("subscribe", EventKey=""), "1") == [("follow", "", f"{second}:subscribe")]
     assert kinds(event("unsubscribe", EventKey=""), "2") == [("unfollow", "", f"{second}:unsubscribe")]
-    assert kinds(event("SCAN", EventKey="tok-9", Ticket="t"), "3") == [("scan", "tok-9", f"{second}:scan:scene")]
+    assert kinds(event("SCAN", EventKey="tok-9", Ticket="t"), "3") == [("scan", "tok-9", f"{second}:scan:tok-9")]
     assert kinds(event("subscribe", EventKey="qrscene_tok-9", Ticket="t"), "4") == [
         ("follow", "", f"{second}:subscribe_scan"),
-        ("scan", "tok-9", f"{second}:subscribe_scan:scene"),
+        ("scan", "tok-9", f"{second}:subscribe_scan:tok-9"),
     ]
 
 
@@ -268,3 +272,55 @@ async def test_hostile_bodies(channels: Channels, body: bytes) -> None:
 async def test_other_paths(channels: Channels) -> None:
     with pytest.raises(Malformed):
         channels().read(msgspec.structs.replace(call(TEXT), path="other"))
+
+
+# The menu, and words that go back with the answer
+
+
+@pytest.mark.parametrize(
+    "key, words",
+    [("pref", "PREF"), ("stop", "STOP"), ("start", "START"), ("help", "HELP"), ("language:zh-Hant", "LANG zh-Hant")],
+)
+async def test_an_entry_of_the_menu_counts_as_its_word(channels: Channels, key: str, words: str) -> None:
+    [pressed] = channels().read(call(event("CLICK", EventKey=key))).inbound
+    assert (pressed.kind, pressed.text, pressed.sender, pressed.raw) == ("text", words, OPENID, {"menu": key})
+    assert pressed.opens == 60, "an event opens a minute, not two days"
+    assert understand(words) is not None
+
+
+async def test_entries_of_somebody_elses_menu_and_pages_say_nothing(channels: Channels) -> None:
+    for body in (event("CLICK", EventKey="V1001_GOOD"), event("VIEW", EventKey="https://example.org/")):
+        assert channels().read(call(body)).inbound == ()
+
+
+@pytest.mark.parametrize("aes", [False, True])
+async def test_words_go_back_with_the_answer(channels: Channels, aes: bool) -> None:
+    body = xml("text", Content="STOP", MsgId=23456)
+    reading = channels(aes=aes).read(sealed(body) if aes else call(body))
+    assert reading.say is not None
+    said = reading.say("Done ]]> & <here>").body
+    if aes:
+        crypto = cast("Any", WeChatCrypto)("callback-token", AES_KEY, "wx-app")
+        outer = ET.fromstring(said)  # noqa: S314 - made just here
+        parts = [outer.findtext(name) for name in ("MsgSignature", "TimeStamp", "Nonce")]
+        said = crypto.decrypt_message(said, *parts)
+    told = ET.fromstring(said)  # noqa: S314 - made just here
+    fields = {name: told.findtext(name) for name in ("ToUserName", "FromUserName", "MsgType", "Content")}
+    assert fields == {
+        "ToUserName": OPENID,
+        "FromUserName": "gh_1",
+        "MsgType": "text",
+        "Content": "Done ]]> & <here>",
+    }
+
+
+def test_our_menu_keeps_within_wechats_limits() -> None:
+    for tag in ("en", "el", "zh-Hans", "zh-Hant", "fr"):
+        made = menu(tag, "en")
+        assert fault(made["button"]) == 0
+        assert len(entries(made)) == 8
+    assert menu("zh-HK", "en") == menu("zh-Hant", "el")
+    assert fault([{"name": "x" * 17, "type": "click", "key": "k"}]) == 40018
+    assert fault([{"name": "x", "type": "click", "key": ""}]) == 40019
+    assert fault([{"name": "x", "type": "scan"}]) == 40017
+    assert fault([]) == 40016

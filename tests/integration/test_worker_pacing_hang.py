@@ -7,7 +7,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from gateway.channels.base import Absent, Accepted, Outbound, Refused, Unknown
+from gateway.delivery import worker
 from gateway.delivery.breaker import Turned
 from gateway.delivery.post import ASKS_MOST, Pause
 from gateway.delivery.worker import CRITICAL_MORE, DECIDING_MOST
@@ -64,6 +67,22 @@ async def test_the_others_go_on_while_all_permits_of_a_channel_hang(redis_url: s
             found = await gw.when(one, lambda m: m.attempts and m.attempts[0].status == "accepted")
             assert found.attempts[0].started_at - found.created_at < 2_000
         assert len(mail.handed) == len(sent)
+
+
+async def test_what_is_critical_has_room_of_its_own_for_deciding(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All other room for deciding is taken: nothing else is woken, and what is critical is."""
+    monkeypatch.setattr(worker, "DECIDING_MOST", 0)
+    mail = Scripted("email")
+    async with core(redis_url, tmp_path, mail) as gw:
+        await gw.person("nikos", email=MAIL)
+        gw.work()
+        soon = gw.gateway.clock.now() + 100
+        other = await gw.send("nikos", "service", send_at=soon)
+        sent = await gw.send("nikos", "outage", send_at=soon)
+        await gw.when(sent, lambda m: m.attempts and m.attempts[0].status == "accepted")
+        assert other.id not in mail.to()
 
 
 async def test_of_a_batch_one_hangs_and_fifteen_go_out(redis_url: str, tmp_path: Path) -> None:

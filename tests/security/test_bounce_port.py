@@ -15,6 +15,7 @@ from gateway.channels.bounces import parse
 from gateway.channels.verp import verp_address
 from gateway.delivery import returns
 from gateway.delivery.returns import BounceServer, Returns
+from gateway.store.clock import Clock
 from tests.support.front import HOST, memory, talk
 from tests.support.web_gateway import settings
 
@@ -24,12 +25,12 @@ HELLO = b"EHLO x\r\nMAIL FROM:<>\r\n"
 
 @pytest.fixture
 def made(gateway: Gateway) -> Returns:
-    return Returns(settings(), gateway.receipts, gateway.messages, gateway.customers, gateway.clock)
+    return Returns(settings(), gateway.receipts, gateway.messages, gateway.customers, gateway.metrics)
 
 
 @pytest.fixture
 async def port(made: Returns) -> AsyncGenerator[int]:
-    server = BounceServer(made)
+    server = BounceServer(made, Clock())
     await server.start(HOST, 0)
     yield server.port
     await server.stop()
@@ -80,7 +81,7 @@ async def test_a_mail_ends_by_crlf_dot_crlf_alone(port: int, end: bytes) -> None
 
 
 async def test_connections_are_counted(made: Returns) -> None:
-    server = BounceServer(made, sessions=2)
+    server = BounceServer(made, Clock(), sessions=2)
     await server.start(HOST, 0)
     try:
         held = [await asyncio.open_connection(HOST, server.port) for _ in range(2)]
@@ -98,7 +99,7 @@ async def test_connections_are_counted(made: Returns) -> None:
 
 
 async def test_a_session_ends_however_busy_it_is(made: Returns) -> None:
-    server = BounceServer(made, seconds=0.4)
+    server = BounceServer(made, Clock(), seconds=0.4)
     await server.start(HOST, 0)
 
     async def busy() -> AsyncIterator[bytes]:
@@ -115,7 +116,7 @@ async def test_a_session_ends_however_busy_it_is(made: Returns) -> None:
 
 async def test_silence_is_not_waited_for(made: Returns, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(returns, "SILENCE_S", 0.3)
-    server = BounceServer(made)
+    server = BounceServer(made, Clock())
     await server.start(HOST, 0)
     try:
         assert codes(await talk(server.port, HELLO + b"RCPT TO:<a@b.example>\r\nDATA\r\nx", seconds=5))[-1] == "354"

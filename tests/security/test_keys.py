@@ -86,10 +86,10 @@ async def test_each_scope_opens_its_own_operations_and_admin_all(door: Front, sc
     lacks = await key(door.gateway, [one for one in SCOPES if one not in (scope, "admin")])
     before = await door.stored()
     for operation in EVERY:
-        opened = scope in (operation.scope, "admin")
+        opened = scope in (*operation.scopes, "admin")
         found = status(await door.talk(request(operation, f"Bearer {has}")))
         assert (found == 403) != opened, (operation.name, found)
-        if operation.scope == scope:
+        if operation.scopes == (scope,):
             assert status(await door.talk(request(operation, f"Bearer {lacks}"))) == 403, operation.name
     assert await door.stored() == before
 

@@ -25,18 +25,18 @@ def one(seed: int) -> int:
     return int(bool(wrong))
 
 
-def many(first: int, count: int, processes: int) -> int:
+def many(first: int, count: int, jobs: int) -> int:
     """Run storms; the first line of each that failed, and the rate."""
     began, failed, messages = time.monotonic(), 0, 0
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        for done, (seed, size, wrong) in enumerate(pool.imap_unordered(outcome, range(first, first + count), 4), 1):
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        for done, (seed, size, wrong) in enumerate(pool.imap_unordered(outcome, range(first, first + count), 16), 1):
             messages += size
             if wrong:
                 failed += 1
                 sys.stdout.write(
                     f"seed {seed}: {wrong[0]}" + (f" (and {len(wrong) - 1} more)\n" if wrong[1:] else "\n")
                 )
-            if done % 50 == 0 or done == count:
+            if done % 500 == 0 or done == count:
                 rate = 60 * done / (time.monotonic() - began)
                 sys.stdout.write(f"{done} storms, {messages} messages, {failed} failed, {rate:.0f} storms a minute\n")
             sys.stdout.flush()
@@ -49,9 +49,9 @@ def main() -> int:
     asked.add_argument("seed", type=int, nargs="?", help="show this storm")
     asked.add_argument("--storms", type=int, default=1000, help="how many")
     asked.add_argument("--from", type=int, default=1, dest="first", help="the first seed")
-    asked.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    asked.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many processes; all processors")
     given = asked.parse_args()
-    return one(given.seed) if given.seed is not None else many(given.first, given.storms, given.processes)
+    return one(given.seed) if given.seed is not None else many(given.first, given.storms, given.jobs)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import math
 from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any, Final, cast
@@ -16,15 +18,11 @@ from gateway.message import Message
 from gateway.prompts import Prompt
 from gateway.store.addresses import Addresses
 from gateway.store.keys import partition_of
-from tests.simulation.world import PARTITIONS, PEPPER, World
+from tests.simulation.scale import Scale
+from tests.simulation.world import PEPPER, World
 from tests.support.virtual import EPOCH_MS
 
-PEOPLE: Final = tuple(name for name in (f"c{n}" for n in range(100)) if partition_of(name) < PARTITIONS)[:6]
 _keys: Final = Addresses(cast("Any", None), PEPPER)
-NUMBERS: Final = tuple(
-    number for number in (f"+3069123{n:05d}" for n in range(2000)) if partition_of(_keys.key(number)) < PARTITIONS
-)
-"""Telephone numbers whose inbound items come to partitions that are looked after."""
 CATEGORIES: Final = (
     "outage",
     "outage",
@@ -39,17 +37,32 @@ CATEGORIES: Final = (
 )
 
 
+@functools.cache
+def _names(partitions: int) -> tuple[str, ...]:
+    """People who live in the partitions that are looked after."""
+    return tuple(name for name in (f"c{n}" for n in range(600)) if partition_of(name) < partitions)
+
+
+@functools.cache
+def _numbers(partitions: int) -> tuple[str, ...]:
+    """Telephone numbers whose inbound items come to these."""
+    return tuple(n for n in (f"+3069123{n:05d}" for n in range(3000)) if partition_of(_keys.key(n)) < partitions)
+
+
 class Rage:
     """The callers of a storm."""
 
-    def __init__(self, world: World, random: Random, *, calm: bool) -> None:
+    def __init__(self, world: World, random: Random, scale: Scale, *, calm: bool) -> None:
         self.world = world
         self.random = random
+        self.scale = scale
         self.calm = calm
         self.accepted: dict[str, Message] = {}
-        self.phones = {name: NUMBERS[n] for n, name in enumerate(PEOPLE)}
+        self.people = _names(scale.partitions)[: scale.people]
+        self._free = list(_numbers(scale.partitions)[::-1])
+        self.phones = {name: self._free.pop() for name in self.people}
         if random.random() < 0.3:
-            self.phones[PEOPLE[1]] = self.phones[PEOPLE[0]]
+            self.phones[self.people[1]] = self.phones[self.people[0]]
         self._n = 0
         self._moving = asyncio.Lock()
 
@@ -60,7 +73,7 @@ class Rage:
 
     async def move_in(self) -> None:
         """The people come to be."""
-        for name in PEOPLE:
+        for name in self.people:
             await self._move(name)
             order = ["sms", "email", "wechat", "voice"]
             self.random.shuffle(order)
@@ -98,7 +111,7 @@ class Rage:
             }
         later = EPOCH_MS + self.world.loop.ms() + r.randint(1000, 15000) if r.random() < 0.1 else None
         return NewMessage(
-            customer=r.choice(PEOPLE),
+            customer=r.choice(self.people),
             category=r.choice(CATEGORIES),
             content={"text": "News."},
             reach=reach,
@@ -162,7 +175,7 @@ class Rage:
 
     async def writes(self) -> None:
         """A person writes: STOP, START, an answer."""
-        name, text = self.random.choice(PEOPLE), self.random.choice(("STOP", "STOP", "START", "1", "yes", "hello"))
+        name, text = self.random.choice(self.people), self.random.choice(("STOP", "STOP", "START", "1", "yes", "hello"))
         said = Inbound(
             id=f"in{self.number()}",
             channel="sms",
@@ -175,7 +188,7 @@ class Rage:
 
     async def refuses(self) -> None:
         """A person switches a category off."""
-        await self._refuses(self.random.choice(PEOPLE), self.random.choice(CATEGORIES))
+        await self._refuses(self.random.choice(self.people), self.random.choice(CATEGORIES))
 
     async def _refuses(self, name: str, category: str) -> None:
         wish = {"categories": {category: {"enabled": False}}}
@@ -184,10 +197,10 @@ class Rage:
 
     async def moves(self) -> None:
         """A person gets another number."""
-        name = self.random.choice(PEOPLE)
+        name = self.random.choice(self.people)
         async with self._moving:
             before = self.phones[name]
-            self.phones[name] = NUMBERS[len(PEOPLE) + self.number()]
+            self.phones[name] = self._free.pop()
             await self._move(name)
             self.world.store.note_down("caller", "moved", name, before)
 
@@ -202,9 +215,9 @@ class Rage:
 
     def crowd(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """Who comes, in no order."""
-        r = self.random
-        acts: list[Callable[[], Coroutine[Any, Any, None]]] = [self.one] * r.randint(6, 18)
-        acts += [self.batch] * r.randint(0, 3)
+        r, scale = self.random, self.scale
+        acts: list[Callable[[], Coroutine[Any, Any, None]]] = [self.one] * r.randint(*scale.messages)
+        acts += [self.batch] * r.randint(0, scale.batches)
         many = (
             (self.cancels, 3),
             (self.acknowledges, 2),
@@ -213,8 +226,9 @@ class Rage:
             (self.refuses, 2),
             (self.moves, 3),
         )
-        for act, most in many:
-            acts += [act] * r.randint(0, most)
+        crossing = [act for act, most in many for _ in range(r.randint(0, math.ceil(most * scale.crossings)))]
+        r.shuffle(crossing)
+        acts += crossing[: scale.picked]
         return acts if self.calm else acts + [self.pauses] * r.randint(0, 1)
 
 

@@ -14,12 +14,14 @@ from gateway.message import Attempt, Message
 from gateway.news import final_verdict, level_of
 from gateway.routing.fallback import steps_of
 from gateway.routing.view import deadline_of
-from tests.simulation.storm import HEALED_S, Storm, storm
+from tests.simulation.storm import Storm, storm
 from tests.simulation.watched import Event
 from tests.simulation.world import CATEGORIES
 from tests.support.virtual import EPOCH_MS
 
 PUNCTUAL_MS: Final = 1_000
+UNHURRIED_MS: Final = 15_000
+"""How late things may be where providers answer slowly and channels rest."""
 AFTER_TROUBLE_MS: Final = 26_000
 """A lease of a decision (10 s), a time-out of the store (5 s), a sweep, and then it once more for the attempt's own."""
 _message: Final = msgspec.msgpack.Decoder(Message)
@@ -91,13 +93,8 @@ class _Ledger:
         """How late something may be that fell due at `since` and happened at `until`, ms since the storm began."""
         # Whatever goes wrong shortly before may have left a lease behind.
         shaken = [at for at in self.storm.world.network.moments if since - AFTER_TROUBLE_MS <= at <= until]
-        if not shaken and self.storm.calm:
-            return PUNCTUAL_MS
-        return (
-            max(PUNCTUAL_MS, *(min(at, int(HEALED_S * 1000)) - since + AFTER_TROUBLE_MS for at in shaken))
-            if shaken
-            else 15_000
-        )
+        ends = [min(at, self.storm.healed_ms) - since + AFTER_TROUBLE_MS for at in shaken]
+        return max(PUNCTUAL_MS if self.storm.calm else UNHURRIED_MS, *ends, 0)
 
     def copies(self) -> Iterator[str]:
         """G4: a provider has no more copies than one and those that the record calls unknown or failed."""
@@ -138,7 +135,9 @@ class _Ledger:
                     yield f"{event.about}/{attempt.id} began after {ends[event.about]}"
                 if message is None:
                     continue
-                if attempt.channel == "sms" and closed.get(attempt.address, (0, False))[1]:
+                # Whoever writes is answered once where they wrote, by what says "automatic".
+                automatic = "automatic" in message.metadata
+                if attempt.channel == "sms" and closed.get(attempt.address, (0, False))[1] and not automatic:
                     yield f"{event.about}/{attempt.id} began after STOP"
                 if (message.customer, message.category) in off:
                     yield f"{event.about}/{attempt.id} began in a category that was switched off"

@@ -109,10 +109,10 @@ class Stream(Pipe):
         """The model needs no sources, only their names."""
         return sha_of(source)
 
-    async def send(self, *command: Any, **_how: Any) -> Any:
-        """The answer to a plain command. Raises StoreUnavailable."""
+    def send(self, *command: Any, **_how: Any) -> Any:
+        """The answer to a plain command, as a future, which spares a task where several are asked for together."""
         store = self._line.network.store
-        return await self.call(lambda: store.command(*command))
+        return self.call(lambda: store.command(*command))
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -207,10 +207,10 @@ class Wire(Scripts):
 
 
 def _called(name: str) -> Callable[..., Any]:
-    async def method(self: Wire, *args: Any, **more: Any) -> Any:
+    def method(self: Wire, *args: Any, **more: Any) -> Any:
         critical = name not in PLAIN or any(getattr(arg, "lane", None) == "critical" for arg in args)
         stream, act = (self.urgent if critical else self.pipe), getattr(self.line.network.store, name)
-        return await stream.call(lambda: act(*args, **more))
+        return stream.call(lambda: act(*args, **more))
 
     return method
 

@@ -1,4 +1,4 @@
-"""One storm: some dozens of messages and everything that may cross them, by one seed."""
+"""One storm: a few messages, or some dozens, and everything that may cross them, by one seed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from gateway.message import Message
 from tests.simulation.callers import Rage
 from tests.simulation.carriers import Habits
 from tests.simulation.network import Troubles
+from tests.simulation.scale import Scale, scale_of
 from tests.simulation.watched import Event
 from tests.simulation.world import World, simulated
 from tests.support.virtual import VirtualLoop
 
-RAGE_S: Final = 16.0
-"""For so long things are asked for; troubles go on for twice that."""
-HEALED_S: Final = 2 * RAGE_S
 LONGEST_S: Final = 240.0
 
 
@@ -27,11 +25,13 @@ class Storm(msgspec.Struct):
     """What a storm left behind. `calm`: neither rests of channels nor lost answers of providers were on the programme."""
 
     seed: int
+    scale: Scale
     calm: bool
     world: World
     said: list[Any]
-    wrong: list[str]
     accepted: dict[str, Message]
+    healed_ms: int = 0
+    """When all troubles had ended, ms since the storm's clock began."""
 
     @property
     def events(self) -> list[Event]:
@@ -48,16 +48,17 @@ async def _at(after: float, act: Callable[[], Coroutine[Any, Any, None]]) -> Non
     await act()
 
 
-async def _fates(world: World, random: Random, troubles: Troubles) -> None:
+async def _fates(storm: Storm, random: Random, troubles: Troubles) -> None:
     """Processes die and come back, the store goes away and comes back; then everything is well."""
-    ends = HEALED_S
-    for _ in range(random.choice((0, 1, 2, 4))):
+    world, scale, ends = storm.world, storm.scale, storm.scale.healed_s
+    for _ in range(random.choice(scale.kills)):
         world.loop.call_later(random.random() * ends, _die, world, random)
-    for _ in range(random.choice((0, 0, 1, 2))):
+    for _ in range(random.choice(scale.outages)):
         gone = random.random() * ends
         world.loop.call_later(gone, lambda: world.network.go(up=False))
         world.loop.call_later(min(ends, gone + random.random() * 6), lambda: world.network.go(up=True))
     await asyncio.sleep(ends)
+    storm.healed_ms = world.loop.ms()
     world.network.go(up=True)
     for name in ("lost", "cut", "unheard", "stalls", "bells_lost"):
         setattr(troubles, name, 0.0)
@@ -74,7 +75,7 @@ async def _rage(storm: Storm, random: Random, troubles: Troubles) -> None:
     world = storm.world
     world.start()
     world.start(ahead=random.choice((0, 3000, -3000, 60_000)))
-    rage = Rage(world, random, calm=storm.calm)
+    rage = Rage(world, random, storm.scale, calm=storm.calm)
     storm.accepted = rage.accepted
     quiet = msgspec.structs.replace(troubles)
     for name in quiet.__struct_fields__:
@@ -83,8 +84,8 @@ async def _rage(storm: Storm, random: Random, troubles: Troubles) -> None:
     for name in quiet.__struct_fields__:
         setattr(troubles, name, getattr(quiet, name))
     world.store.note_down("storm", "begins")
-    acts = [asyncio.create_task(_at(random.random() * RAGE_S, act)) for act in rage.crowd()]
-    fates = asyncio.create_task(_fates(world, random, troubles)) if not storm.calm else None
+    acts = [asyncio.create_task(_at(random.random() * storm.scale.rage_s, act)) for act in rage.crowd()]
+    fates = asyncio.create_task(_fates(storm, random, troubles)) if not storm.calm else None
     await asyncio.gather(*acts, *([fates] if fates else []))
     while world.loop.time() < LONGEST_S and not _over(storm):  # noqa: ASYNC110 - no part of a storm knows that it is the last
         await asyncio.sleep(0.5)
@@ -102,13 +103,14 @@ def storm(seed: int) -> Storm:
     """Run one storm to its end."""
     random = Random(seed)
     calm = seed % 4 == 0
+    scale = scale_of(random)
     troubles, habits = _weather(random, calm=calm)
     loop, said = VirtualLoop(), cast("list[Any]", [])
-    with simulated(random, said):
+    with simulated(random, scale, said):
         try:
             asyncio.set_event_loop(loop)
             world = World(loop, random, troubles, habits)
-            made = Storm(seed, calm, world, said, [], {})
+            made = Storm(seed, scale, calm, world, said, {})
             loop.run_until_complete(_rage(made, random, troubles))
         finally:
             _clear(loop)

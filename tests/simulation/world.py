@@ -17,12 +17,12 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 import structlog
 
-import gateway.app
+import gateway.app.stores
 from gateway.app import Gateway, load_templates
 from gateway.channels import registry
 from gateway.channels.base import Callback, Channel
 from gateway.content.content import Template
-from gateway.delivery import follow
+from gateway.delivery import follow, worker
 from gateway.settings import load
 from gateway.settings_types import ChannelSettings, Settings
 from gateway.store import addresses
@@ -30,12 +30,11 @@ from gateway.store.clock import Clock
 from gateway.store.pipe import StoreUnavailable
 from tests.simulation.carriers import Carriers, Habits
 from tests.simulation.network import Bells, Line, Network, Troubles, Wire
+from tests.simulation.scale import Scale
 from tests.simulation.watched import Watched
 from tests.support.virtual import VirtualLoop
 
 T = TypeVar("T")
-PARTITIONS: Final = 4
-"""How many partitions workers go through: customers are chosen to live in these, and empty ones cost time."""
 SECRET: Final = "5" * 64
 PEPPER: Final = b"pepper"
 CATEGORIES: Final[dict[str, dict[str, Any]]] = {
@@ -77,7 +76,7 @@ class Process:
         self.world = world
         self.name = name
         self.line = Line(world.network, name)
-        self.tasks: dict[asyncio.Task[Any], None] = {}
+        self.tasks: list[asyncio.Task[Any]] = []
         loop = world.loop
         self.gateway = Gateway(
             settings=_settings(),
@@ -124,7 +123,7 @@ class Process:
         self.world.network.trouble()
         self.line.alive = False
         self.world.network.ears.pop(self.line, None)
-        for task in list(self.tasks):
+        for task in self.tasks[::]:
             task.cancel()
 
 
@@ -196,34 +195,31 @@ async def _inside(process: Process, what: Callable[[Gateway], Awaitable[T]]) -> 
         raise Died from None
 
 
-_loose: dict[asyncio.Task[Any], None] = {}
-
-
 def _factory(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> asyncio.Task[Any]:
     """Every task belongs to the process that made it."""
     task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, **more)
     context = more.get("context")
     process = context.get(_process) if context is not None else _process.get()
-    kept = process.tasks if process is not None else _loose
-    kept[task] = None
-    task.add_done_callback(lambda done: kept.pop(done, None) and None)
-    if process is not None and not process.alive:
-        task.cancel()
+    if process is not None:
+        process.tasks.append(task)
+        if not process.alive:
+            task.cancel()
     return task
 
 
 @contextlib.contextmanager
-def simulated(random: Random, said: list[Any]) -> Generator[None]:
+def simulated(random: Random, scale: Scale, said: list[Any]) -> Generator[None]:
     """What is no part of any process for once follows the seed, is small, or is kept: randomness, partitions, the log."""
     changed: list[tuple[Any, str, Any]] = [
         (addresses, "secrets", SimpleNamespace(randbits=random.getrandbits)),
-        (gateway.app, "load_templates", _templates),
+        (gateway.app.stores, "load_templates", _templates),
         (registry, "plugins", _plugins),
-        (follow, "EVERY_S", 1.0),
+        (follow, "EVERY_S", scale.follow_s),
+        (worker, "SWEEP_MS", scale.sweep_ms),
     ]
     for name, module in sorted(sys.modules.items()):
         if name.startswith("gateway.delivery.") and hasattr(module, "PARTITIONS"):
-            changed.append((module, "PARTITIONS", PARTITIONS))
+            changed.append((module, "PARTITIONS", scale.partitions))
     before = [(place, name, getattr(place, name)) for place, name, _ in changed]
     known, state = structlog.get_config(), dice.getstate()
     dice.seed(random.random())
@@ -237,7 +233,6 @@ def simulated(random: Random, said: list[Any]) -> Generator[None]:
             setattr(place, name, value)
         structlog.configure(**known)
         dice.setstate(state)
-        _loose.clear()
 
 
 def _kept(said: list[Any]) -> Callable[[Any, str, Any], Any]:

@@ -8,8 +8,10 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
+from typing import IO, Final
 
 import aiohttp
 import msgspec
@@ -17,6 +19,8 @@ import msgspec
 from tests.support.running import HOST, until
 
 ROOT = Path(__file__).parents[2]
+KILLED_S: Final = 10.0
+"""How long the end of a process that was killed may take."""
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -54,25 +58,36 @@ async def command(
     folder: Path, *arguments: str, given: bytes = b"", seconds: float = 60.0, variables: Mapping[str, str] | None = None
 ) -> Ended:
     """Run a command to its end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "gateway",
-        *arguments,
-        cwd=folder,
-        env=dict(variables or environment(folder)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        out, err = await asyncio.wait_for(process.communicate(given), seconds)
-    except TimeoutError:
-        process.kill()
-        out, err = await process.communicate()
-        raise AssertionError(f"{arguments} went on for {seconds} s: {out.decode()} {err.decode()}") from None
-    assert process.returncode is not None
-    return Ended(process.returncode, out.decode(), err.decode())
+    # Files, not pipes: whatever it leaves running would keep a pipe open, and us waiting for its end.
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as wrong:
+        said.write(given)
+        said.seek(0)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gateway",
+            *arguments,
+            cwd=folder,
+            env=dict(variables or environment(folder)),
+            stdin=said,
+            stdout=told,
+            stderr=wrong,
+        )
+        try:
+            await asyncio.wait_for(process.wait(), seconds)
+        except TimeoutError:
+            raise AssertionError(f"{arguments} went on for {seconds} s: {_whole(told)} {_whole(wrong)}") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await asyncio.wait_for(process.wait(), KILLED_S)
+        assert process.returncode is not None
+        return Ended(process.returncode, _whole(told), _whole(wrong))
+
+
+def _whole(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
 
 
 class Served(msgspec.Struct):
@@ -90,7 +105,7 @@ class Served(msgspec.Struct):
     async def kill(self) -> None:
         """End it without a warning."""
         self.process.kill()
-        await self.process.wait()
+        await asyncio.wait_for(self.process.wait(), KILLED_S)
 
     async def key(self, mode: str = "live", scopes: str = "send,read,customers,operate,admin") -> str:
         """A new API key, made on the command line."""

@@ -33,6 +33,7 @@ from gateway.store.keys import Partition
 from gateway.store.pipe import Replication
 from gateway.store.scripts import Scripts
 from tests.support.scripted import Hang, Scripted
+from tests.support.waiting import looked
 
 __all__ = ["Core", "Hang", "Scripted", "core", "until", "where"]
 
@@ -240,7 +241,7 @@ async def until(
     while True:
         found: Any = condition()
         if inspect.isawaitable(found):
-            found = await cast("Awaitable[T]", found)
+            found = await looked(cast("Awaitable[T]", found), end, seen)
         if found:
             return found
         assert loop.time() < end, f"not within {seconds} s: {seen()}"
@@ -251,10 +252,11 @@ async def until(
 async def core(
     redis_url: str,
     folder: Path,
-    *channels: Scripted,
-    test_channels: Sequence[Scripted] = (),
+    *channels: Channel,
+    test_channels: Sequence[Channel] = (),
     limits: Mapping[str, ChannelSettings] | None = None,
     categories: Mapping[str, Mapping[str, Any]] | None = None,
+    caps: Mapping[str, Mapping[str, Any]] | None = None,
     **settings: str,
 ) -> AsyncGenerator[Core]:
     """A gateway of these channels; `settings` are variables without their prefix. Ends everything it started."""
@@ -262,7 +264,10 @@ async def core(
     loaded = load({f"GATEWAY_{name}": value for name, value in given.items()}, folder, command="dev")
     free = {"voice": ChannelSettings(messages_per_second=ALWAYS_FREE)}
     loaded = msgspec.structs.replace(
-        loaded, channels={**free, **(limits or {})}, categories={k: dict(v) for k, v in (categories or {}).items()}
+        loaded,
+        channels={**free, **(limits or {})},
+        categories={k: dict(v) for k, v in (categories or {}).items()},
+        caps={k: dict(v) for k, v in (caps or {}).items()},
     )
     client = await connect(redis_url, max_connections=32)
     live: dict[str, Channel] = {channel.name: channel for channel in channels}

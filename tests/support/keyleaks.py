@@ -10,12 +10,14 @@ from redis.asyncio import Redis
 
 # What may stay without a TTL, as a pattern of the whole key, and why.
 PERMITS: Final[dict[str, str]] = {
+    r"\{meta\}:erasures": "one entry per erasure, trimmed after three years (store.journal)",
     r"\{meta\}:(installation|keys|channels|templates|workers)": "settings of the installation: few, changed by operators",
     r"\{p\d+\}:c:.+": "a customer stays until erased",
     r"\{p\d+\}:ledger:.+": "consent is kept for as long as the customer is",
     r"\{p\d+\}:idx:customers": "one member per customer",
     r"\{p\d+\}:events": "one stream a partition, trimmed by age and size (test_housekeeping)",
     r"\{a:.+\}:(owners|facts)": "what binds an address outlives its owners",
+    r"\{p\d+\}:idx:health:(suspect|suppressed|due)": "one member per address in doubt, until then (test_web_addresses)",
 }
 # Only until the records they name have gone: with `forgotten=True` housekeeping must have trimmed them away.
 KEPT: Final[dict[str, str]] = {
@@ -23,7 +25,8 @@ KEPT: Final[dict[str, str]] = {
 }
 # Only while the thing is live: a test that ends everything passes `ended=True` and then these must have a TTL or be gone.
 LIVE: Final[dict[str, str]] = {
-    r"\{p\d+\}:[mi]:.+": "live records have no TTL; the closing commit sets it",
+    r"\{p\d+\}:traces:.+": "what an erasure under way has still to go through",
+    r"\{p\d+\}:[mie]:.+": "live records have no TTL; the closing commit sets it",
     r"\{p\d+\}:agenda:(critical|normal|bulk)": "an index of live things",
     r"\{p\d+\}:line:.+": "an index of live things, and the morgue",
 }

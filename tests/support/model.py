@@ -14,7 +14,7 @@ from gateway.message import LANES, Lane
 from gateway.store.changes import Change, Haul, Outcome, Taken
 from gateway.store.clock import MOST_SKEW_MS
 from gateway.store.keys import Partition, partition
-from tests.support.model_shared import Shared
+from tests.support.model_people import People
 
 QUESTIONS_KNOWN_MS: Final = 60 * 86_400_000
 SHORTEST_QUESTION_MS: Final = 60_000
@@ -22,7 +22,7 @@ WORKED: Final = ("by", "t", "f")
 """What a result wipes off a record."""
 
 
-class Model(Shared):
+class Model(People):
     """A server that knows the gateway's scripts, with the methods of `gateway.store.scripts.Scripts`."""
 
     # Messages
@@ -33,6 +33,8 @@ class Model(Shared):
         record = at.message(message)
         if record in self.hashes:
             return "exists"
+        if change.customer is not None and self.hget(change.customer, "s") is None:
+            return "customer"
         self.hset(record, v=1, s=change.state, l=change.lane)
         if body:
             self.strings[at.body(message)] = body
@@ -70,15 +72,15 @@ class Model(Shared):
         versions: tuple[int, int],
         change: Change,
         *,
-        keys: tuple[str, str, str],
-        cap: tuple[int, int] | None,
+        keys: tuple[str, str],
+        caps: Sequence[tuple[str, int, int]],
         open_until: int | None,
         channel: str,
         minute: str,
     ) -> tuple[Outcome, int]:
-        """Record an attempt, if neither message nor customer has changed and the cap has room."""
+        """Record an attempt, if neither message nor customer has changed and every cap has room."""
         self.lapse()
-        record, (customer, capped, awaiting), now = at.message(message), keys, self.now()
+        record, (customer, awaiting), now = at.message(message), keys, self.now()
         known = self.hget(record, "v")
         if known is None:
             return "gone", versions[0]
@@ -86,11 +88,12 @@ class Model(Shared):
             return "conflict", versions[0]
         if int(self.hget(customer, "v") or 0) != versions[1]:
             return "customer", versions[0]
-        if cap is not None and message not in self.zsets.get(capped, {}):
-            limit, window = cap
+        fresh = [one for one in caps if message not in self.zsets.get(one[0], {})]
+        for capped, limit, window in fresh:
             self.forget(capped, now - window)
             if len(self.zsets.get(capped, {})) >= limit:
                 return "cap", versions[0]
+        for capped, _, window in fresh:
             self.zadd(capped, now, message)
             self.expire(capped, window)
         new = self.hincrby(record, "v")
@@ -230,7 +233,7 @@ class Model(Shared):
             self.ring(f"{lane}:{at.number}:")
         return woken
 
-    # Inbound items, customers, morgue
+    # Inbound items, morgue
 
     def note(self, at: Partition, item: str, state: bytes, keep: int) -> Outcome:
         """Keep something that came in, once."""
@@ -252,31 +255,6 @@ class Model(Shared):
             self.hset(at.member(member), s=state, d=1)
             self.hdel(at.member(member), *WORKED)
             self.expire(at.member(member), keep)
-
-    def put_customer(
-        self, at: Partition, customer: str, expected: int | None, state: bytes, ledger: Sequence[bytes]
-    ) -> tuple[Outcome, int]:
-        """Write a customer if the version is the expected one."""
-        self.lapse()
-        record = at.customer(customer)
-        version = int(self.hget(record, "v") or 0)
-        if expected is not None and expected != version:
-            return "conflict", version
-        self.hset(record, v=version + 1, s=state)
-        self.zadd(at.customers, 0, customer)
-        for entry in ledger:
-            self.streams.setdefault(at.ledger(customer), []).append({"e": entry})
-        return "ok", version + 1
-
-    def erase_customer(self, at: Partition, customer: str, version: int) -> Outcome:
-        """Delete a customer's record and what hangs on it if the version is the expected one."""
-        self.lapse()
-        if int(self.hget(at.customer(customer), "v") or 0) != version:
-            return "conflict"
-        for key in (at.customer(customer), at.ledger(customer), at.timeline(customer)):
-            self.delete(key)
-        self.zrem(at.customers, customer)
-        return "ok"
 
     def bury(self, at: Partition, member: str, reason: str) -> None:
         """Put a record into the morgue."""

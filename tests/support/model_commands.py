@@ -48,11 +48,18 @@ class Commands(Data):
         self.expire(name(key), seconds * 1000)
         return int(self.exists(name(key)))
 
+    def on_pexpire(self, key: Any, ms: int) -> int:
+        self.expire(name(key), ms)
+        return int(self.exists(name(key)))
+
     def on_hget(self, key: Any, field: Any) -> bytes | None:
         return self.hget(name(key), name(field))
 
     def on_hgetall(self, key: Any) -> dict[bytes, bytes]:
         return {field.encode(): value for field, value in self.hashes.get(name(key), {}).items()}
+
+    def on_hkeys(self, key: Any) -> list[bytes]:
+        return [field.encode() for field in self.hashes.get(name(key), {})]
 
     def on_hmget(self, key: Any, *fields: Any) -> list[bytes | None]:
         held = self.hashes.get(name(key), {})
@@ -115,6 +122,10 @@ class Commands(Data):
     def on_zremrangebyscore(self, key: Any, low: Any, high: Any) -> int:
         return sum(self.zrem(name(key), member) for member in self.zbetween(name(key), number(low), number(high)))
 
+    def on_zremrangebylex(self, key: Any, low: Any, high: Any) -> int:
+        inside = [m for m, _ in self.zrange(name(key)) if _above(name(low), m) and _below(name(high), m)]
+        return sum(self.zrem(name(key), member) for member in inside)
+
     def on_rpush(self, key: Any, *values: Any) -> int:
         held = self.lists.setdefault(name(key), [])
         held += map(raw, values)
@@ -126,3 +137,11 @@ class Commands(Data):
     def on_xrange(self, key: Any, *_bounds: Any) -> list[Any]:
         found = enumerate(self.streams.get(name(key), []))
         return [(b"%d-0" % place, {f.encode(): v for f, v in fields.items()}) for place, fields in found]
+
+
+def _above(bound: str, member: str) -> bool:
+    return bound == "-" or (bound != "+" and (member > bound[1:] or (bound[0] == "[" and member == bound[1:])))
+
+
+def _below(bound: str, member: str) -> bool:
+    return bound == "+" or (bound != "-" and (member < bound[1:] or (bound[0] == "[" and member == bound[1:])))

@@ -1,4 +1,4 @@
-"""The two small scripts of `gateway.delivery.meeting`: a provider's id and news under it, whichever comes first."""
+"""Small scripts that go out as plain EVALSHA: a provider's id and news under it, and who is woken before their time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ from gateway.delivery.meeting import (
     _INTRODUCE,  # pyright: ignore[reportPrivateUsage] - a script is known by its text, and has no other name
     _WHOSE,  # pyright: ignore[reportPrivateUsage] - as above
 )
+from gateway.store.health import (
+    _LIST,  # pyright: ignore[reportPrivateUsage] - as above
+    _TEACH,  # pyright: ignore[reportPrivateUsage] - as above
+)
 from gateway.store.lua_source import sha_of
+from gateway.store.waking import (
+    _WAKE,  # pyright: ignore[reportPrivateUsage] - as above
+)
 from tests.support.model_commands import Commands
+from tests.support.model_data import name
 
 
 def _introduce(store: Commands, known: str, early: str, note: bytes, lives: int, unclaimed: str) -> list[bytes] | None:
@@ -28,8 +36,39 @@ def _whose(store: Commands, known: str, early: str, news: bytes, lives: int) -> 
     return None
 
 
+def _wake(store: Commands, agenda: str, member: str, now: int, bell: str) -> int:
+    looks = store.zsets.get(agenda, {}).get(member)
+    if looks is not None and looks > now:
+        store.zadd(agenda, now, member)
+        store.ring(bell)
+    return 0
+
+
+def _teach(store: Commands, facts: str, *given: Any) -> int:
+    for field, value in zip(given[::2], given[1::2], strict=True):
+        known = store.hget(facts, name(field)) if name(field).startswith("l:") else None
+        if known is None or float(known) < float(value):
+            store.command("HSET", facts, field, value)
+    return 1
+
+
+def _list(store: Commands, *given: Any) -> int:
+    places, due, (member, state, since, look) = given[:2], given[2], given[3:]
+    for place, its in zip(places, ("suspect", "suppressed"), strict=True):
+        if its == state:
+            store.zadd(place, since, member)
+        elif state != "?":
+            store.zrem(place, member)
+    if look == "":
+        store.zrem(due, member)
+    else:
+        store.zadd(due, look, member)
+    return 1
+
+
 _BY_SHA: Final[dict[str, Callable[..., Any]]] = {
-    sha_of(source): act for source, act in ((_INTRODUCE, _introduce), (_WHOSE, _whose))
+    sha_of(source): act
+    for source, act in ((_INTRODUCE, _introduce), (_WHOSE, _whose), (_WAKE, _wake), (_TEACH, _teach), (_LIST, _list))
 }
 
 

@@ -81,7 +81,11 @@ class World:
         return self.message.held.code if self.message.held is not None else None
 
     def view(self) -> View:
-        return View(self.message, self.customer, self.states(), self.rules, self.cap_uses)
+        return self._view(self.message)
+
+    def _view(self, message: Message) -> View:
+        uses = {one.key: self.cap_uses for one in self.rules.caps_of(message.category)}
+        return View(message, self.customer, self.states(), self.rules, uses)
 
     def states(self) -> dict[str, ChannelState]:
         found: dict[str, ChannelState] = {}
@@ -144,7 +148,7 @@ class World:
     def _assert_settled(self) -> None:
         """The same decision once more, at the same moment, changes nothing."""
         again = copy.deepcopy(self.message)
-        second = decide(View(again, self.customer, self.states(), self.rules, self.cap_uses), self.now)
+        second = decide(self._view(again), self.now)
         apply(again, second, self.now)
         assert second == self.following
         assert again == self.message

@@ -22,6 +22,7 @@ from gateway.service import Service, sandboxed
 from gateway.settings import load, with_sandbox
 from gateway.settings_types import ChannelSettings
 from gateway.store.api_keys import SCOPES, Scope
+from tests.support.waiting import looked
 
 HOST: Final = "127.0.0.1"
 NOWHERE: Final = f"http://{HOST}:9"
@@ -198,7 +199,7 @@ async def until(
     while True:
         found = condition()
         if isinstance(found, Awaitable):
-            found = await cast("Awaitable[object]", found)
+            found = await looked(cast("Awaitable[object]", found), end, seen)
         if found:
             return
         assert loop.time() < end, f"not within {seconds} s: {seen()}"

@@ -37,6 +37,14 @@ class _Gate(Pipe):
         finally:
             self.answered.set()
 
+    def remember(self, source: str) -> str:
+        return self._inner.remember(source)
+
+    async def send_all(self, commands: Sequence[tuple[tuple[Any, ...], bool]]) -> list[Any]:
+        # Together or not: others may come between any two of them.
+        sends = (self.send(*command, durable=durable) for command, durable in commands)
+        return await asyncio.gather(*sends, return_exceptions=True)
+
     async def close(self) -> None:
         await self._inner.close()
 

@@ -19,6 +19,19 @@ from gateway.text import segments
 
 LOCALES = ["el", "en", "zh-Hans", "zh-Hant"]
 IDS = [
+    "auto-help",
+    "auto-language",
+    "auto-linked",
+    "auto-no-address",
+    "auto-order",
+    "auto-preferences",
+    "auto-quiet",
+    "auto-start",
+    "auto-stop",
+    "auto-stop-all",
+    "auto-stop-some",
+    "auto-unclear",
+    "auto-unknown",
     "case-offer",
     "code",
     "follow-up",

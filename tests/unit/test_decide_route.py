@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.customer import AddressHealth, CategoryPreference, Preferences
+from gateway.message import Fault
 from tests.support.routing import HOUR, MOBILE, RULES, T0, Shut, granted, note, person, refused, withdrawn
 from tests.support.routing_world import World
 
@@ -181,3 +182,17 @@ def test_status_over_a_life(seconds: float, status: str) -> None:
     message = note(send_at=T0 + 100_000)
     world = World(person("sms"), message, line={"sms": 100}, latency=500)
     assert world.run(seconds).message.status == status
+
+
+def test_a_planned_repeat_stands_in_the_route_with_its_time_and_why() -> None:
+    """Greylisting: the same address once more in five minutes, whatever else comes before or after."""
+
+    def greylisted(*channels: str, **reach: Any) -> World:
+        fates = {"email": [refused(Fault.UNAVAILABLE, 300)]}
+        return World(person(*channels), note("outage", within=3600, **reach), fates).run(0)
+
+    steps = greylisted("email", "sms", step=600).following.route
+    assert [(s.channel, s.after, s.why.code) for s in steps] == [("email", 300, "repeat"), ("sms", 600, "fall_back")]
+    assert steps[0].why.text == "The provider could not take it just now. It is tried once more."
+    assert "email" not in dict(route(greylisted("email", "sms", step=120))), "the step is over before"
+    assert route(greylisted("email", step=600, mode="all_at_once")) == [("email", 300)]

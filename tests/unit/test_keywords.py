@@ -22,7 +22,7 @@ DOUBTFUL = Keyword("doubtful")
         "διακοπή", "Διακοπή.", "στοπ!!", "退订。", "退訂", "「退订」", "请退订", "退订谢谢", "我要退订",
         "stop it now please", "Please stop", "please stop texting me", "I want you to stop", "unsubscribe me from this",
         "Please stop sending me these messages", "don't text me anymore", "Do not contact me again!", "Remove me from your list",
-        "no more texts please", "leave me alone", "不要再给我发短信", "别再发了", "请勿打扰",
+        "no more texts please", "leave me alone", "不要再给我发消息", "别再发了", "请勿打扰",
         "Παρακαλώ μη μου στέλνετε άλλα μηνύματα", "Σταματήστε να μου στέλνετε μηνύματα", "Μην με ενοχλείτε",
     ],
 )  # fmt: skip

@@ -59,7 +59,7 @@ def test_names_and_paths_are_told_apart() -> None:
 def test_requests_and_refusals_are_described(doc: dict[str, Any], operation: Operation) -> None:
     described = doc["paths"][operation.path][operation.method.lower()]
     assert described["summary"]
-    assert described["security"] == [{"key": [operation.scope]}]
+    assert described["security"] == [{"key": [scope]} for scope in operation.scopes]
     assert {"401", "403", "422", "429", "503"} <= set(described["responses"])
     parts = {one["name"] for one in described["parameters"] if one["in"] == "path"}
     assert parts == set(re.findall(r"\{(\w+)\}", operation.path))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -197,10 +197,11 @@ def test_a_merge_patch_merges_as_the_rfc_says(target: Any, patch: Any, result: A
 async def test_rows_are_told_in_order_and_rows_of_one_id_follow_each_other() -> None:
     taken: list[int] = []
 
-    async def take(row: Any) -> None:
-        taken.append(row["n"])
-        if row["n"] == 3:
-            raise Invalid([("/n", "is three")])
+    async def take(rows: Sequence[Any]) -> list[list[Problem]]:
+        found = [cast("dict[str, Any]", row) for row in rows if isinstance(row, dict)]
+        assert len({row["id"] for row in found}) == len(found), "those of one id never come together"
+        taken.extend(row["n"] for row in found)
+        return [[("", row)] if isinstance(row, str) else [("/n", "is three")] * (row["n"] == 3) for row in rows]
 
     rows = [(n, {"id": "same", "n": n}) for n in range(6)] + [(6, "no row")]
     found: list[tuple[int, list[Problem]]] = [pair async for pair in taken_in(rows, take, 4)]
@@ -213,9 +214,10 @@ async def test_rows_are_told_in_order_and_rows_of_one_id_follow_each_other() -> 
 
 
 async def test_what_breaks_an_import_ends_it() -> None:
-    async def take(row: Any) -> None:
-        if row["id"] == "3":
+    async def take(rows: Sequence[Any]) -> list[list[Problem]]:
+        if any(row["id"] == "3" for row in rows):
             raise OSError("gone")
+        return [[] for _ in rows]
 
     async def rows() -> AsyncIterator[tuple[int, Any]]:
         for n in range(100):

@@ -6,24 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import BadSettings, Secret, Settings, Voice, WeChatTemplate, load, with_sandbox
+from gateway.settings import BadSettings, Secret, Voice, WeChatTemplate, with_sandbox
 from gateway.settings_key import made_key
+from tests.support.settings_given import loaded, problems
 
 TWILIO = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "tok-8842"}
 EMAIL = {"SMTP_URL": "smtp://user:p%40ss@mail.example.com", "EMAIL_FROM": "Power <notices@example.com>"}
 WECHAT = {"WECHAT_APP_ID": "wx1", "WECHAT_APP_SECRET": "sec-8842", "WECHAT_TOKEN": "tok-7731"}
-
-
-def loaded(path: Path, toml: str = "", /, *, command: str = "serve", **given: str) -> Settings:
-    if toml:
-        (path / "gateway.toml").write_text(toml, encoding="utf-8")
-    return load({f"GATEWAY_{name}": value for name, value in given.items()}, path, command=command, plugins=("pigeon",))
-
-
-def problems(path: Path, toml: str = "", /, **given: str) -> list[str]:
-    with pytest.raises(BadSettings) as refused:
-        loaded(path, toml, **given)
-    return refused.value.problems
 
 
 def test_defaults(tmp_path: Path) -> None:
@@ -175,49 +164,6 @@ def test_each_fault_names_the_setting_and_the_remedy(tmp_path: Path, given: dict
     assert any(expected in line for line in found), found
     assert not any("\n" in line for line in found)
     assert not (tmp_path / "var").exists(), "nothing is made for bad settings"
-
-
-TOML_FAULTS = [
-    ("http_prot = 1", "http_prot in gateway.toml: there is no such setting; did you mean http_port?"),
-    ("HTTP_PORT = 1", "HTTP_PORT in gateway.toml: there is no such setting; did you mean http_port?"),
-    ("http_port = 1.5", "http_port in gateway.toml: must be text, a whole number"),
-    ("allowed_countries = []", "allowed_countries in gateway.toml: must be text"),
-    ("categories = 1", "categories in gateway.toml: must be a table"),
-    ("[categories]\noutage = 1", "categories.outage in gateway.toml: must be a table"),
-    ("[channels.smss]", "channels.smss in gateway.toml: there is no such channel; did you mean sms?"),
-    ("[channels.fax]", "there is no such channel; known are sms, email, wechat, voice, pigeon"),
-    (
-        "[channels.sms]\nconcurency = 1",
-        "channels.sms.concurency in gateway.toml: there is no such setting; did you mean",
-    ),
-    ("[channels.sms]\nconcurrency = true", "channels.sms.concurrency in gateway.toml: must be a whole number above 0"),
-    ("[channels.sms]\nconcurrency = 1.5", "must be a whole number above 0, not 1.5"),
-    ("[channels.sms]\nmessages_per_second = nan", "must be a number above 0"),
-    ("[channels.sms]\ntimeout = 0", "channels.sms.timeout in gateway.toml: must be a number above 0"),
-    (
-        "[channels.voice.voices]\nxx-yy-zz-q = 'A'",
-        "channels.voice.voices.xx-yy-zz-q in gateway.toml: must be a language",
-    ),
-    ("[channels.voice.voices]\nel = {}", "channels.voice.voices.el.voice in gateway.toml: missing"),
-    ("[senders]\ncode = 5", "senders.code in gateway.toml: must be text"),
-    ("[senders.code]\nGreece = 'X'", "senders.code.Greece in gateway.toml: 'Greece' is no country code"),
-    ("[senders]\ncode = 'much too long a name'", "senders.code in gateway.toml: must be a number such as"),
-    (
-        "[cases.complaint]\ndue = 5",
-        "cases.complaint.due in gateway.toml: there is no such setting; did you mean due_in?",
-    ),
-    ("[cases.complaint]\nowner = ''", "cases.complaint.owner in gateway.toml: must be a text that isn't empty"),
-    ("[wechat]\ntoken = 'x'", "wechat.token in gateway.toml: there is no such setting; known are default_template"),
-    ("[wechat.default_template]\nid = 'x'", "wechat.default_template.data in gateway.toml: must be a table of texts"),
-    ("[wechat.default_template]\ndata = {}", "wechat.default_template.id in gateway.toml: missing"),
-    ("http_port = ", "gateway.toml: isn't valid TOML"),
-]
-
-
-@pytest.mark.parametrize("toml,expected", TOML_FAULTS, ids=[text[:40] for text, _ in TOML_FAULTS])
-def test_each_fault_in_the_file_is_named(tmp_path: Path, toml: str, expected: str) -> None:
-    found = problems(tmp_path, toml)
-    assert any(expected in line for line in found), found
 
 
 def test_all_problems_come_at_once_and_show_no_secret(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_codes_and_waits() -> None:
         ("5.0.0", "smtp; 550 unknown user", Fault.DOUBTFUL_ADDRESS, "550"),
         ("5.0.0", "X-Unix; 69", Fault.UNEXPLAINED, ""),
         ("5.1.1", "smtp; host 192.0.2.55 [10.4.50.1] said no", Fault.BAD_ADDRESS, "5.1.1"),
-        ("5.4.4", "X-Postfix; host 198.51.100.550 not found", Fault.DOUBTFUL_ADDRESS, "5.4.4"),
+        ("5.4.4", "X-Postfix; host 198.51.100.550 not found", Fault.BAD_ADDRESS, "5.4.4"),
         ("5.7.26", "smtp; 550 5.7.26 unauthenticated mail", Fault.MISCONFIGURED, "550 5.7.26"),
         ("", "smtp; 550 5.2.1 disabled", Fault.BAD_ADDRESS, "550 5.2.1"),
         ("", "", Fault.UNEXPLAINED, ""),

@@ -40,6 +40,10 @@ class Actions:
                 self._tasks.start(self._twilio.send_inbound_sms(person.phone, self._correspondent(device), words))
             case "chat" if words and person.openid and device.following:
                 self._tasks.start(self._wechat.write(person.openid, words))
+            case "menu" if person.openid and device.following:
+                self._tasks.start(self._wechat.press(person.openid, str(given.get("key", ""))[:128]))
+            case "scan" if words and person.openid:
+                self._tasks.start(self._wechat.scan(person.openid, words))
             case "follow" if person.openid and not device.following:
                 self._tasks.start(self._wechat.follow(person.openid))
             case "unfollow" if person.openid and device.following:

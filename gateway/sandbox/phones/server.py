@@ -44,7 +44,7 @@ def phones_app(
     world: World, behaviour: Behaviour, twilio: Twilio, wechat: WeChat, mail: Mailboxes, tasks: Tasks
 ) -> web.Application:
     """The page as an application of its own."""
-    page = _Page(world, behaviour, Actions(world, twilio, wechat, mail, tasks))
+    page = _Page(world, behaviour, wechat, Actions(world, twilio, wechat, mail, tasks))
     app = web.Application(middlewares=[_headers], client_max_size=64 * 1024)
     app.add_routes(
         [
@@ -75,9 +75,10 @@ async def _headers(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 class _Page:
-    def __init__(self, world: World, behaviour: Behaviour, actions: Actions) -> None:
+    def __init__(self, world: World, behaviour: Behaviour, wechat: WeChat, actions: Actions) -> None:
         self._world = world
         self._behaviour = behaviour
+        self._wechat = wechat
         self._actions = actions
         self._streams: set[asyncio.Task[Any]] = set()
 
@@ -127,7 +128,7 @@ class _Page:
         device = self._world.devices.get(request.match_info["id"])
         if device is None:
             raise web.HTTPNotFound
-        return _json(detail(device))
+        return _json({**detail(device), "menu": self._wechat.menu.entries()})
 
     async def act(self, request: web.Request) -> web.Response:
         device = self._world.devices.get(request.match_info["id"])

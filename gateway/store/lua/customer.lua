@@ -3,6 +3,8 @@
 local version = redis.call('HGET', KEYS[1], 'v') or '0'
 if ARGV[1] ~= '' and ARGV[1] ~= version then return {'conflict', version} end
 redis.call('HSET', KEYS[1], 'v', version + 1, 's', ARGV[2])
+-- What is left of one who was erased has an end.
+redis.call('PERSIST', KEYS[1])
 redis.call('ZADD', KEYS[3], 0, ARGV[3])
 for i = 4, #ARGV do redis.call('XADD', KEYS[2], '*', 'e', ARGV[i]) end
 return {'ok', tostring(version + 1)}

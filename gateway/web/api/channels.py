@@ -60,7 +60,7 @@ async def pause(call: Call[PauseIn, NoQuery]) -> Answer:
 
 
 async def resume(call: Call[PauseIn, NoQuery]) -> Answer:
-    """Its line goes on at the allowed rate."""
+    """Its line goes on at the allowed rate, whatever its provider had asked us to wait."""
     state = await call.gateway.board.resume(call.path["name"], call.body.reason, _by(call))
     if state is None:
         raise not_found("channel")

@@ -9,8 +9,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from gateway.web.api.ids import END
+from gateway.web.api.inbound import InboundOut
 from gateway.web.api.types import AddressIn, ChannelName
-from gateway.web.api.types_out import MessageOut
+from gateway.web.api.types_out import MessageOut, WhyOut
 
 Locale = Annotated[str, Meta(min_length=2, max_length=35, description="BCP 47.")]
 Zone = Annotated[str, Meta(min_length=1, max_length=64, description="IANA name.")]
@@ -37,14 +38,30 @@ class ProfilePatch(ProfileIn, frozen=True, kw_only=True):
     """A JSON merge patch (RFC 7396): null takes a field away, attributes are merged, lists are replaced."""
 
 
+class EvidenceOut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The newest attempt that speaks against the address. `bounce`: the returned mail, as the log calls it."""
+
+    message: str
+    attempt: str
+    at: dt.datetime
+    provider_code: str | None = None
+    bounce: str | None = None
+
+
 class HealthOut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Why an address is doubted or no longer used."""
+    """Why an address is doubted or no longer used.
+
+    `at`: since when; `until`: then it is used again (absent: once it is lifted); `count`: attempts that say so;
+    `last_proof`: when it last proved alive, if it has since the first doubt.
+    """
 
     state: Literal["suspect", "suppressed"]
-    reason: str
+    reason: WhyOut
     at: dt.datetime
     count: int
     until: dt.datetime | None = None
+    evidence: EvidenceOut | None = None
+    last_proof: dt.datetime | None = None
 
 
 class AddressOut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -93,7 +110,11 @@ class PreferencesIO(_In, frozen=True, kw_only=True):
 
 
 class ConsentOut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line of the consent ledger. `address`: the one it is bound to; null when the customer has it no more."""
+    """One line of the consent ledger.
+
+    `address`: the one it is bound to; `source`: the one it was said from where it binds the whole person; null when the
+    customer has it no more.
+    """
 
     channel: str
     category: str
@@ -101,15 +122,26 @@ class ConsentOut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     way: str
     wording: str
     at: dt.datetime
+    version: str | None = None
     proof: str | None = None
     address: str | None = None
+    source: str | None = None
 
 
 class ConsentsOut(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole ledger, newest first, and how things stand today."""
+    """The ledger, newest first, and how things stand today. `next`: the cursor of the next page, null on the last."""
 
     items: tuple[ConsentOut, ...]
     effective: tuple[ConsentOut, ...]
+    next: str | None = None
+
+
+class KeptFor(msgspec.Struct, frozen=True):
+    """Something that is held, why, and how long."""
+
+    what: str
+    why: str
+    how_long: str
 
 
 class ExportOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +155,8 @@ class ExportOut(msgspec.Struct, frozen=True, kw_only=True):
     contents: Annotated[
         dict[str, Any], Meta(description="By message: the template with its data, or the words, while they are kept.")
     ]
+    inbound: Annotated[tuple[InboundOut, ...], Meta(description="What came in from the person, while it is kept.")]
+    kept_for: tuple[KeptFor, ...]
 
 
 class LiftIn(_In, frozen=True, kw_only=True):

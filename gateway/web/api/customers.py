@@ -1,29 +1,20 @@
-"""Customers: profiles, import and export, and lifting the suppression of an address."""
+"""Customers: profiles, import and export."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Any, Final
 
-import msgspec
-import structlog
-
-from gateway.delivery.words import unpack
-from gateway.message import Mode
-from gateway.numbers import normalise
-from gateway.store.listing import Filter
 from gateway.web.api import customer_types as types
 from gateway.web.api.changes import ETAG, done, expected, shown
 from gateway.web.api.customer_import import import_customers
 from gateway.web.api.ids import known_id
+from gateway.web.api.inbound import item_out
 from gateway.web.api.message_view import view
 from gateway.web.api.types import wire_time
-from gateway.web.api.types_out import MessageOut
+from gateway.web.context import Gateway
 from gateway.web.operations import Answer, Call, NoQuery, Operation, Raw
-from gateway.web.problems import invalid, not_found
-
-_EXPORT_PAGE: Final = 200
-_log = structlog.get_logger()
+from gateway.web.problems import not_found
 
 
 async def put(call: Call[types.ProfileIn, NoQuery]) -> Answer:
@@ -50,56 +41,28 @@ async def patch(call: Call[types.ProfilePatch, NoQuery]) -> Answer:
 
 async def export(call: Call[None, NoQuery]) -> Answer:
     """Everything held on a person."""
-    customer, people = known_id(call, "customer"), call.gateway.people
-    profile, wishes, ledger = (
-        await people.view(customer),
-        await people.preferences(customer),
-        await people.consents(customer),
-    )
-    if profile is None or wishes is None or ledger is None:
+    found = await export_of(call.gateway, known_id(call, "customer"))
+    if found is None:
         raise not_found("customer")
-    modes: tuple[Mode, ...] = ("live", "team")
-    found = [message for mode in modes for message in await _messages(call, customer, mode)]
-    body = {
-        "exported_at": wire_time(call.gateway.clock.now()),
-        "customer": profile.view,
-        "preferences": wishes.view,
-        "consents": ledger,
-        "messages": found,
-        "contents": {message.id: await _content(call, message.id) for message in found},
+    return Answer(body=found)
+
+
+async def export_of(gateway: Gateway, customer: str) -> dict[str, Any] | None:
+    """Everything held on a person, as `ExportOut`; None when there is nobody of that id."""
+    held = await gateway.holdings.of(customer)
+    if held is None:
+        return None
+    now = gateway.clock.now()
+    return {
+        "exported_at": wire_time(now),
+        "customer": held.profile,
+        "preferences": held.preferences,
+        "consents": held.consents,
+        "messages": [view(message, (), now, unmasked=True) for message in held.messages],
+        "contents": held.contents,
+        "inbound": [item_out(item) for item in held.inbound],
+        "kept_for": [types.KeptFor(one.what, one.why, one.how_long) for one in held.kept],
     }
-    return Answer(body=body)
-
-
-async def _content(call: Call[Any, Any], message_id: str) -> Any:
-    """What a message says, as it was accepted; None past its retention."""
-    loaded = await call.gateway.messages.load(message_id)
-    raw = None if loaded is None else await call.gateway.messages.body(loaded.message)
-    return None if raw is None else msgspec.to_builtins(unpack(raw))
-
-
-async def _messages(call: Call[Any, Any], customer: str, mode: Mode) -> list[MessageOut]:
-    found: list[MessageOut] = []
-    cursor: str | None = None
-    while True:
-        page, cursor = await call.gateway.listing.page(mode, Filter(customer=customer), _EXPORT_PAGE, cursor)
-        now = call.gateway.clock.now()
-        found += [view(message, (), now, unmasked=True) for message in page]
-        if cursor is None:
-            return found
-
-
-async def lift(call: Call[types.LiftIn, NoQuery]) -> Answer:
-    """An address may be used again; a person's own withdrawal is untouched."""
-    asked = call.body
-    try:
-        value = normalise(asked.channel, asked.value)
-    except ValueError as wrong:
-        raise invalid([("/value", str(wrong))]) from None
-    await call.gateway.customers.mark(asked.channel, value, None)
-    owners = await call.gateway.customers.owners(value)
-    _log.info("suppression_lifted", channel=asked.channel, customers=owners, key=call.key.id)
-    return Answer(body=types.LiftOut(asked.channel, value, tuple(owners)))
 
 
 _ANA: Final = {
@@ -181,18 +144,5 @@ OPERATIONS: Final = (
         summary="Everything held on a person",
         answers={200: types.ExportOut},
         refuses=(404,),
-    ),
-    Operation(
-        method="POST",
-        path="/v1/addresses/lift",
-        name="liftSuppression",
-        tag="Addresses",
-        scope="admin",
-        handler=lift,
-        summary="Use an address again",
-        body=types.LiftIn,
-        live_only=True,
-        answers={200: types.LiftOut},
-        example={"channel": "sms", "value": "+306912345678", "reason": "The number works again, we called it."},
     ),
 )

@@ -25,6 +25,7 @@ _IDEMPOTENCY_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 # In a query a plus sign means a blank, and the plus of a time's offset is rarely written as %2B.
 _BLANK_FOR_PLUS: Final = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?) (\d\d:\d\d)")
 _NOTHING: Final = b"{}"
+_OF_CUSTOMER: Final = "/v1/customers/{id}/"
 REPLAYED: Final = "Idempotency-Replayed"
 
 
@@ -41,7 +42,7 @@ def handler_of(operation: Operation, gateway: Gateway, auth: Auth, door: Admissi
     """The aiohttp handler of an operation."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        key = await auth.principal(request, operation.scope)
+        key = await auth.principal(request, *operation.scopes)
         if operation.live_only:
             require_live(key)
         query, wrong = read_query(request, operation.query)
@@ -136,6 +137,9 @@ async def _once(operation: Operation, call: Call[Any, Any], key: str) -> web.Str
         raise
     if isinstance(answer, Answer) and operation.keeps_answer:
         body = msgspec.json.encode(answer.body)
+        whose = call.path["id"] if operation.path.startswith(_OF_CUSTOMER) else answer.concerns
+        if whose is not None:
+            await store.concerns(mode, key, whose)
         earlier = await store.finish(mode, key, digest, claim, answer.status, body)
         return _replay(earlier) if earlier is not None else _encoded(answer, body)
     response = answered(answer)

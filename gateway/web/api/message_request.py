@@ -72,6 +72,7 @@ def consent(given: ConsentIn, now: int) -> ConsentEntry:
         wording=given.wording,
         at=at,
         proof=given.proof,
+        version=given.version,
     )
 
 

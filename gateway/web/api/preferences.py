@@ -9,8 +9,8 @@ from gateway.web.api import customer_types as types
 from gateway.web.api.changes import ETAG, done, expected, shown
 from gateway.web.api.ids import known_id
 from gateway.web.api.types import ConsentIn, wire_time
-from gateway.web.operations import Answer, Call, NoQuery, Operation
-from gateway.web.problems import not_found
+from gateway.web.operations import Answer, Call, NoQuery, Operation, Page
+from gateway.web.problems import invalid, not_found
 
 
 async def preferences(call: Call[None, NoQuery]) -> Answer:
@@ -29,9 +29,12 @@ async def check(call: Call[types.PreferencesIO, NoQuery], _spoilt: Collection[st
     return call.gateway.people.preference_problems(call.tree)
 
 
-async def consents(call: Call[None, NoQuery]) -> Answer:
-    """The ledger and how things stand."""
-    found = await call.gateway.people.consents(known_id(call, "customer"))
+async def consents(call: Call[None, Page]) -> Answer:
+    """A page of the ledger, and how things stand."""
+    try:
+        found = await call.gateway.people.consents(known_id(call, "customer"), call.query.limit, call.query.cursor)
+    except ValueError as bad:
+        raise invalid([("?cursor", str(bad))]) from None
     if found is None:
         raise not_found("customer")
     return Answer(body=found)
@@ -96,6 +99,7 @@ OPERATIONS: Final = (
         scope="customers",
         handler=consents,
         summary="Read the consent ledger",
+        query=Page,
         answers={200: types.ConsentsOut},
         refuses=(404,),
     ),

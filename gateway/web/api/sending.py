@@ -67,7 +67,7 @@ async def send(call: Call[MessageIn, SendQuery]) -> Answer:
         raise invalid(rejected.problems) from None
     except NoRoom as full:
         raise call.door.refused(full) from None
-    return Answer(status=202, body=view(made, route, clock.now(), unmasked=False))
+    return Answer(status=202, body=view(made, route, clock.now(), unmasked=False), concerns=made.customer)
 
 
 async def send_batch(call: Call[BatchIn, NoQuery]) -> Answer:
@@ -107,7 +107,7 @@ async def retry(call: Call[RetryIn, NoQuery]) -> Answer:
     except NoRoom as full:
         raise call.door.refused(full) from None
     found = await intake.look(made.id) or (made, ())
-    return Answer(status=202, body=view(*found, clock.now(), unmasked=False))
+    return Answer(status=202, body=view(*found, clock.now(), unmasked=False), concerns=found[0].customer)
 
 
 _OUTAGE: Final = {

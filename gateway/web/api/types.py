@@ -58,10 +58,13 @@ class ConsentIn(_In, frozen=True):
     """One entry for the consent ledger. `*` stands for every channel or category."""
 
     channel: Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9_-]{0,31})" + END)]
-    category: Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9_]{0,63})" + END)]
+    category: Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9_-]{0,63})" + END)]
     state: Literal["granted", "withdrawn"]
     way: Annotated[str, Meta(min_length=1, max_length=64, description="How it was given: `form`, `phone`, `paper` …")]
     wording: Annotated[str, Meta(min_length=1, max_length=4096, description="The very words that were agreed to.")]
+    version: (
+        Annotated[str, Meta(min_length=1, max_length=64, description="Of the form or page the words stood in.")] | None
+    ) = None
     at: Time | None = None
     proof: (
         Annotated[str, Meta(min_length=1, max_length=1024, description="Lifts an earlier withdrawal by the person.")]

@@ -13,8 +13,22 @@ export function chatHead(phone) {
   const follows = phone.person.following;
   return [
     h("span", { class: "sub" }, follows ? "Official account" : "Not following"),
+    h("button", { type: "button", class: "pill", onclick: () => scan(phone) }, "Scan"),
     h("button", { type: "button", class: "pill", onclick: () => phone.act(follows ? "unfollow" : "follow") }, follows ? "Unfollow" : "Follow"),
   ];
+}
+
+function scan(phone) {
+  const text = window.prompt("What does the code hold? Copy it from the page that shows the code.");
+  if (text?.trim()) phone.act("scan", { text });
+}
+
+// The account's own menu, every entry as a button; null while the account has none.
+export function chatMenu(phone) {
+  const entries = phone.person.menu ?? [];
+  if (!entries.length) return null;
+  return h("div", { class: "menu", role: "group", "aria-label": "Menu of the account" },
+    entries.map(({ name, key }) => h("button", { type: "button", class: "pill", onclick: () => phone.act("menu", { key }) }, name)));
 }
 
 export function chats(list, phone) {

@@ -2,7 +2,7 @@
 
 import { avatar, clock, h, hue, icon, post } from "./dom.js";
 import { callScreen, recents, tickCall } from "./calls.js";
-import { chatHead, chats } from "./chat.js";
+import { chatHead, chatMenu, chats } from "./chat.js";
 import { mailbox } from "./mail.js";
 import { now } from "./main.js";
 import { texts } from "./texts.js";
@@ -129,9 +129,10 @@ export class Phone {
       this.head.replaceChildren(h("strong", {}, APPS[app]), ...(app === "wechat" ? chatHead(this) : [h("span", { class: "sub" }, person.phone)]));
       screen.replaceChildren(...(list.length ? { sms: texts, voice: recents, wechat: chats }[app](list, this) : [nothing(app)]));
     }
-    if (changed) this.foot.replaceChildren(...this.footer(app));
+    if (changed || this.follows !== person.following) this.foot.replaceChildren(...this.footer(app));
     if (atEnd) screen.scrollTop = app === "email" || app === "voice" ? 0 : screen.scrollHeight;
     this.drawn = `${app} ${this.openMail}`;
+    this.follows = person.following;
   }
 
   footer(app) {
@@ -145,7 +146,8 @@ export class Phone {
       const text = field.value.trim();
       if (text && (await this.act(app === "sms" ? "text" : "chat", { text }))) field.value = "";
     } }, field, h("button", { class: "round", "aria-label": "Send" }, icon("send")));
-    return [form];
+    const menu = app === "wechat" && this.person.following ? chatMenu(this) : null;
+    return menu ? [menu, form] : [form];
   }
 
   tick() {

@@ -1,0 +1,178 @@
+"""The list of what came in: found by id and by time, linked to a customer by whoever recognises the sender.
+
+Items of unknown senders stay apart until they are linked. A link gives the customer no address: it says whose the texts
+from there are, while nobody is known to own the address.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from gateway.channels.base import Inbound
+from gateway.message import Mode
+from gateway.store.clock import Clock
+from gateway.store.customers import ONE_OFF, Customers
+from gateway.store.inbound_index import InboundIndex, came_at, item_id, place_of
+from gateway.store.keys import Partition, address_link, of_customer
+from gateway.store.scripts import Scripts
+
+DAY_MS: Final = 86_400_000
+LINK_LIVES_MS: Final = 400 * DAY_MS
+"""After the last text that came by it."""
+SCAN_MOST: Final = 20_000
+
+
+class Item(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An inbound item as stored. `outcome`: what became of it; `customer` None: unlinked."""
+
+    mode: Mode
+    inbound: Inbound
+    outcome: str = "new"
+    customer: str | None = None
+
+    @property
+    def unlinked(self) -> bool:
+        """Whether nobody knows yet whose it is. A one-off recipient is a person only as far as they answer."""
+        nobody = self.customer is None or self.customer.startswith(ONE_OFF)
+        return nobody and self.outcome not in ("answer", "new")
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """An item with its id."""
+
+    id: str
+    item: Item
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What to list; None: anything."""
+
+    unlinked: bool | None = None
+    customer: str | None = None
+    channel: str | None = None
+    outcome: str | None = None
+
+    def fits(self, item: Item) -> bool:
+        """Whether an item belongs on the list; one that nobody has understood yet doesn't."""
+        return (
+            item.outcome != "new"
+            and (self.unlinked is None or item.unlinked is self.unlinked)
+            and (self.customer is None or item.customer == self.customer)
+            and (self.channel is None or item.inbound.channel == self.channel)
+            and (self.outcome is None or item.outcome == self.outcome)
+        )
+
+
+class InboundItems:
+    """Inbound items once they are worked off. `keep`: how long they are kept, days. Methods raise StoreUnavailable."""
+
+    def __init__(self, scripts: Scripts, customers: Customers, clock: Clock, *, keep: int) -> None:
+        self._index = InboundIndex(scripts)
+        self._pipe = scripts.pipe
+        self._customers = customers
+        self._clock = clock
+        self.keep_ms = keep * DAY_MS
+
+    async def file(self, at: Partition, member: str, item: Item) -> None:
+        """Put an item that has been understood on the list."""
+        name = item_id(item.inbound.at, at, member.partition(":")[2])
+        await self._index.file(item.mode, name, unlinked=item.unlinked, keep=self.keep_ms, now=self._clock.now())
+
+    async def find(self, mode: Mode, name: str) -> Listed | None:
+        """An item by its id; None when there is none, or none of that mode."""
+        if place_of(name) is None:
+            return None
+        [state] = await self._index.states([name])
+        item = None if state is None else _read(state)
+        return Listed(name, item) if item is not None and _matches(mode, name, item) else None
+
+    async def page(self, mode: Mode, wanted: Wanted, limit: int, cursor: str | None) -> tuple[list[Listed], str | None]:
+        """At most `limit` items after `cursor`, newest first, and the cursor of the next page (None: no more)."""
+        found: list[Listed] = []
+        last, scanned = cursor, 0
+        since = self._clock.now() - self.keep_ms
+        while scanned < SCAN_MOST:
+            names = await self._index.page(mode, last, unlinked=wanted.unlinked is True, since=since)
+            if not names:
+                return found, None
+            for name, state in zip(names, await self._index.states(names), strict=True):
+                last = name
+                item = None if state is None else _read(state)
+                if item is not None and wanted.fits(item):
+                    found.append(Listed(name, item))
+                    if len(found) == limit:
+                        return found, last
+            scanned += len(names)
+        return found, last
+
+    async def link(self, mode: Mode, name: str, customer: str | None) -> Listed | None:
+        """Say whose an item is (None: nobody's after all), and whose the next ones from there are; None: no such item.
+
+        Raises KeyError for an unknown customer.
+        """
+        if customer is not None and await self._customers.load(customer) is None:
+            raise KeyError(customer)
+        if place_of(name) is None:
+            return None
+        while True:
+            [old] = await self._index.states([name])
+            item = None if old is None else _read(old)
+            if old is None or item is None or not _matches(mode, name, item):
+                return None
+            before = item.customer
+            item.customer = customer
+            if item.outcome in ("linked", "unlinked"):
+                item.outcome = "linked" if customer is not None else "unlinked"
+            if await self._index.swap(name, old, msgspec.msgpack.encode(item)):
+                break
+        now = self._clock.now()
+        await self._index.file(mode, name, unlinked=item.unlinked, keep=self.keep_ms, now=now)
+        key = self._customers.address_key(item.inbound.sender)
+        if customer is not None:
+            await self._remember(key, customer)
+        elif before is not None:
+            await self._forget(key, before)
+        return Listed(name, item)
+
+    async def linked_to(self, sender: str) -> str | None:
+        """Whose texts come from an address that nobody is known to own."""
+        key = self._customers.address_key(sender)
+        raw: bytes | None = await self._pipe.send("GET", address_link(key))
+        customer = None if raw is None else raw.decode()
+        if customer is None:
+            return None
+        if await self._customers.load(customer) is None:
+            await self._forget(key, customer)
+            return None
+        await self._remember(key, customer)
+        return customer
+
+    async def unlink_all(self, customer: str) -> None:
+        """Forget every link to a customer, as an erasure must."""
+        for key in await self._pipe.send("SMEMBERS", of_customer(customer).linked(customer)):
+            await self._forget(key.decode(), customer)
+
+    async def _remember(self, key: str, customer: str) -> None:
+        linked = of_customer(customer).linked(customer)
+        await self._pipe.send("SADD", linked, key)
+        await self._pipe.send("PEXPIRE", linked, LINK_LIVES_MS)
+        await self._pipe.send("SET", address_link(key), customer, "PX", LINK_LIVES_MS, durable=True)
+
+    async def _forget(self, key: str, customer: str) -> None:
+        if await self._pipe.send("GET", address_link(key)) == customer.encode():
+            await self._pipe.send("DEL", address_link(key), durable=True)
+        await self._pipe.send("SREM", of_customer(customer).linked(customer), key)
+
+
+def _read(state: bytes) -> Item | None:
+    try:
+        return msgspec.msgpack.decode(state, type=Item)
+    except msgspec.DecodeError:
+        return None  # the morgue has it
+
+
+def _matches(mode: Mode, name: str, item: Item) -> bool:
+    """Whether the item is the one that was listed under that id."""
+    return item.mode == mode and came_at(name) == item.inbound.at

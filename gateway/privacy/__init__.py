@@ -1,0 +1,1 @@
+"""What a person may ask of us about themselves: everything we hold, and that we forget it."""
