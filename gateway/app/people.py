@@ -6,7 +6,7 @@ from gateway.app.core import Core
 from gateway.delivery.callbacks import Callbacks
 from gateway.delivery.inbound import Inbox
 from gateway.delivery.inbox import InboundItems
-from gateway.delivery.people import People
+from gateway.people.people import People
 from gateway.privacy.answers import AnswerEraser
 from gateway.privacy.copies import CopyEraser
 from gateway.privacy.erasures import Erasures

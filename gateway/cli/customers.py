@@ -56,8 +56,8 @@ def import_(
     stopped goes on where it ended; running it again is harmless. Status 0: every row is kept, 3: some were rejected.
     """
     from gateway.cli.importing import Job, carry_out
-    from gateway.delivery.people_cells import BadColumns
-    from gateway.delivery.people_files import BadFile
+    from gateway.people.cells import BadColumns
+    from gateway.people.files import BadFile
 
     source = None if file == "-" else Path(file)
     if source is not None and not source.is_file():

@@ -15,7 +15,7 @@ from gateway.channels.wechat_menu import menu
 from gateway.cli import tour
 from gateway.cli.common import err, fail, out
 from gateway.cli.serve_run import stop_signal
-from gateway.delivery.people import People
+from gateway.people.people import People
 from gateway.sandbox.app import Sandbox
 from gateway.sandbox.people import Sample, samples
 from gateway.sandbox_link import sandbox_config

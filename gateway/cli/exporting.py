@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 import msgspec
 
 from gateway.cli.progress import shown
-from gateway.delivery.people_cells import text_cell
+from gateway.people.cells import text_cell
 
 if TYPE_CHECKING:
     from gateway.app import Gateway

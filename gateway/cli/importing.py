@@ -18,9 +18,9 @@ import msgspec
 from gateway.cli.common import err
 from gateway.cli.progress import shown
 from gateway.cli.rejects import Rejects
-from gateway.delivery.people import People
-from gateway.delivery.people_fields import Problem
-from gateway.delivery.people_files import BadFile, Kind, Reading, Twice, kind_of, rows_of, unpacked
+from gateway.people.fields import Problem
+from gateway.people.files import BadFile, Kind, Reading, Twice, kind_of, rows_of, unpacked
+from gateway.people.people import People
 
 READ_AT_ONCE: Final = 64
 SAVE_EVERY_S: Final = 1.0

@@ -11,8 +11,8 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from gateway.delivery.people_fields import Problem
-from gateway.delivery.people_files import REJECTED, Kind
+from gateway.people.fields import Problem
+from gateway.people.files import REJECTED, Kind
 
 LINE, REASON = "_line", "_reason"
 _encode: Final = msgspec.json.encode

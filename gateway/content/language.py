@@ -97,7 +97,9 @@ def compile_text(text: str, kind: Kind) -> Compiled:
     program.finish(text.count("\n") + 1)
     expressions = program.expressions
     plain = "{{" not in text and "{%" not in text and "{#" not in text
-    return Compiled(text, kind, None if plain else step, frozenset(expressions.used - expressions.optional - set(SUPPLIED)))
+    return Compiled(
+        text, kind, None if plain else step, frozenset(expressions.used - expressions.optional - set(SUPPLIED))
+    )
 
 
 def variables(text: str) -> set[str]:

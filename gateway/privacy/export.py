@@ -7,9 +7,9 @@ from typing import Any, Final
 import msgspec
 
 from gateway.delivery.inbox import InboundItems, Listed, Wanted
-from gateway.delivery.people import People
 from gateway.delivery.words import unpack
 from gateway.message import Message
+from gateway.people.people import People
 from gateway.privacy.certificate import Kept
 from gateway.settings_types import Settings
 from gateway.store.erasing import MODES

@@ -18,8 +18,8 @@ from gateway.content.words import Rendered
 from gateway.customer import Customer
 from gateway.delivery.inbound import opened_at
 from gateway.delivery.inbox import Item
-from gateway.delivery.people import Conflict, Invalid, People
 from gateway.links import PREFERENCES, Links, preference_payload
+from gateway.people.people import Conflict, Invalid, People
 from gateway.preferences.keywords import Keyword
 from gateway.selfservice.autoreply import AutoReplies, Sender
 from gateway.selfservice.names import Names, names_in, script_of

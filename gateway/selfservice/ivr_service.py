@@ -12,10 +12,10 @@ import structlog
 from gateway.channels.base import Dialled, Inbound, Line, Speech
 from gateway.delivery.desk import Desk
 from gateway.delivery.inbound import Inbox
-from gateway.delivery.people import Conflict, Invalid, People
 from gateway.delivery.withdrawals import Withdrawals
 from gateway.delivery.words import Words as MessageWords
 from gateway.message import Mode
+from gateway.people.people import Conflict, Invalid, People
 from gateway.preferences.consent import ANY, closed_by
 from gateway.prompts import Answer
 from gateway.selfservice.ivr import Move, begin, keys_wanted, press

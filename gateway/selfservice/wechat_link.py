@@ -17,8 +17,8 @@ from gateway.channels.wechat import WeChatChannel
 from gateway.channels.wechat_account import Account, NotLinkedError
 from gateway.customer import Address, ConsentEntry, Customer
 from gateway.delivery.inbound import opened_at
-from gateway.delivery.people_parse import MOST_ADDRESSES
 from gateway.numbers import normalise
+from gateway.people.parse import MOST_ADDRESSES
 from gateway.preferences.consent import ANY, LIFTED, closed_by
 from gateway.selfservice.autoreply import AutoReplies, Sender
 from gateway.store import keys

@@ -11,10 +11,10 @@ from gateway.customer import ConsentEntry
 from gateway.delivery.desk import Desk
 from gateway.delivery.inbound import Inbox
 from gateway.delivery.pacing import Switchboard
-from gateway.delivery.people_fields import wire_time
 from gateway.delivery.post import Post
 from gateway.delivery.words import Words, unpack
 from gateway.message import LANES, Message
+from gateway.people.fields import wire_time
 from gateway.preferences.consent import permission
 from gateway.prompts import Answer
 from gateway.settings_types import Settings

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from gateway.delivery.inbox import InboundItems
     from gateway.delivery.intake import Intake
     from gateway.delivery.metrics import Metrics
-    from gateway.delivery.people import People
     from gateway.delivery.receipts import Receipts
     from gateway.delivery.room import Room
+    from gateway.people.people import People
     from gateway.privacy.erasures import Erasures
     from gateway.privacy.export import Holdings
     from gateway.routing.route import Rules

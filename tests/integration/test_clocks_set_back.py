@@ -10,9 +10,9 @@ import pytest
 
 from gateway.channels.base import Inbound
 from gateway.customer import ConsentEntry
-from gateway.delivery.returns import Returns
 from gateway.delivery.withdrawals import Withdrawals
 from gateway.preferences.consent import permission
+from tests.integration.test_returned_mails import returned, returns
 from tests.support.core import MAIL, PHONE, Core, Scripted, core
 
 HOUR_MS = 3_600_000
@@ -137,11 +137,8 @@ async def test_one_click_and_complaint_count_for_person_and_mailbox(made: Core, 
     if way == "one_click":
         assert await made.gateway.pages.unsubscribe(message.id, "one click") is not None
     else:
-        gateway = made.gateway
-        taking: Any = Returns(
-            gateway.settings, gateway.receipts, gateway.messages, gateway.customers, gateway.metrics
-        )
-        await taking._complained(message.id, "a1", "b1", gateway.clock.now())
+        report = returned("complaint-abuse", message.id)
+        assert await returns(made).take(report, [], made.gateway.clock.now()) == "complaint"
     assert not await may(made, "email", MAIL, "survey")
     bo = await made.customer("bo")
     assert not permission(bo.consents, "email", "survey", bo.keys[MAIL], "opt_out").allowed

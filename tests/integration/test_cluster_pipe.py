@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from redis.exceptions import RedisError
 
-from gateway.delivery.people import People
+from gateway.people.people import People
 from gateway.store.connect import connect, followers
 from gateway.store.keys import BELL, PARTITIONS, Partition, partition, slot_of
 from gateway.store.listing import Filter

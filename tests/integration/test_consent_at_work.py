@@ -20,9 +20,9 @@ import pytest
 from gateway.channels.base import Accepted, Outbound, Refused
 from gateway.customer import Address, ConsentEntry
 from gateway.delivery.intake import NewMessage
-from gateway.delivery.people import Invalid
 from gateway.delivery.request import Recipient
 from gateway.message import Fault, Message
+from gateway.people.people import Invalid
 from gateway.preferences.consent import LIFTED
 from gateway.store.keys import of_customer
 from tests.support.consent_words import forbidden

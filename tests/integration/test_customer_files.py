@@ -12,7 +12,7 @@ import pytest
 from gateway.app import Gateway
 from gateway.cli.exporting import write_all
 from gateway.cli.importing import Job, Outcome, carry_out
-from gateway.delivery.people_files import BadFile
+from gateway.people.files import BadFile
 
 HEADER = "id,name,sms\n"
 

@@ -6,8 +6,8 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.customer import ConsentEntry, Evidence
-from gateway.delivery.people import Conflict, Invalid, People
-from gateway.delivery.people_fields import wire_time
+from gateway.people.fields import wire_time
+from gateway.people.people import Conflict, Invalid, People
 from gateway.preferences.consent import permission
 from gateway.store.clock import Clock
 from gateway.store.customers import Customers

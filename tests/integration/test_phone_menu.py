@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from gateway.channels.base import Dialled, Speech
-from gateway.delivery.people import Conflict
+from gateway.people.people import Conflict
 from gateway.selfservice import ivr_service
 from gateway.selfservice.ivr_service import PhoneMenu, phone_menu
 from gateway.selfservice.ivr_state import State, read_state

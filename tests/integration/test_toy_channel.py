@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from gateway.channels import registry
 from gateway.channels.base import Deps
 from gateway.cli.common import settings_for
-from gateway.delivery.people_files import Reading, rows_of
+from gateway.people.files import Reading, rows_of
 from gateway.sandbox.behaviour import Fate
 from gateway.settings import load, with_sandbox
 from gateway.settings_types import BadSettings, ChannelSettings

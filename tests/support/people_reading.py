@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gateway.delivery.people_fields import Known
-from gateway.delivery.people_parse import Reading
+from gateway.people.fields import Known
+from gateway.people.parse import Reading
 
 EMPTY: list[Any] = []
 NOW = 1_795_000_000_000

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.customer import Address
-from gateway.delivery.people_fields import Invalid, Problem
-from gateway.delivery.people_parse import MOST_ATTRIBUTES, Reading
-from gateway.delivery.people_rows import taken_in
-from gateway.delivery.people_views import merged
+from gateway.people.fields import Invalid, Problem
+from gateway.people.parse import MOST_ATTRIBUTES, Reading
+from gateway.people.rows import taken_in
+from gateway.people.views import merged
 from tests.support.people_reading import EMPTY, pointers, reading, refused
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.cli.exporting import COLUMNS, _csv, _line  # pyright: ignore[reportPrivateUsage] - what an export writes
 from gateway.cli.rejects import Rejects
-from gateway.delivery.people_cells import BadColumns
-from gateway.delivery.people_files import LINE_LIMIT, BadFile, Kind, Reading, Twice, kind_of, rows_of, unpacked
+from gateway.people.cells import BadColumns
+from gateway.people.files import LINE_LIMIT, BadFile, Kind, Reading, Twice, kind_of, rows_of, unpacked
 
 CHANNELS = ("sms", "email", "wechat", "voice")
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.customer import CategoryPreference, ConsentEntry, Preferences, QuietHours
-from gateway.delivery.people_fields import wire_time
-from gateway.delivery.people_views import preferences_view
+from gateway.people.fields import wire_time
+from gateway.people.views import preferences_view
 from tests.support.people_reading import EMPTY, NOW, pointers, reading
 
 

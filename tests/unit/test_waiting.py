@@ -14,7 +14,7 @@ async def test_a_look_that_hangs_ends_the_wait(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(waiting, "GRACE_S", 0.05)
     for wait in (core.until, running.until, eventually):
         async with asyncio.timeout(5):
-            with pytest.raises(AssertionError, match="hung.*what was seen"):
+            with pytest.raises(AssertionError, match=r"hung.*what was seen"):
                 await wait(asyncio.Event().wait, 0.01, lambda: "what was seen")
 
 

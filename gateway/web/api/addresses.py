@@ -10,8 +10,8 @@ import structlog
 from msgspec import Meta
 
 from gateway.customer import Customer
-from gateway.delivery.people_views import health_view
 from gateway.numbers import normalise
+from gateway.people.views import health_view
 from gateway.store.health import STATES, Entry
 from gateway.text import mask
 from gateway.web.api.customer_types import HealthOut, LiftIn, LiftOut

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any, Final, TypeVar
 
-from gateway.delivery.people import Conflict, Invalid, Result
+from gateway.people.people import Conflict, Invalid, Result
 from gateway.web.api.ids import etag, if_match
 from gateway.web.operations import Answer, Call
 from gateway.web.problems import Problem, invalid, not_found

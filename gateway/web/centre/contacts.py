@@ -12,10 +12,10 @@ from babel.dates import format_time
 
 from gateway.content.filters import babel_locale
 from gateway.customer import Address, Customer
-from gateway.delivery.people import Conflict, Invalid
-from gateway.delivery.people_parse import MOST_ADDRESSES, MOST_LABEL
-from gateway.delivery.people_views import profile_form
 from gateway.numbers import country_of, is_phone_channel, normalise
+from gateway.people.parse import MOST_ADDRESSES, MOST_LABEL
+from gateway.people.people import Conflict, Invalid
+from gateway.people.views import profile_form
 from gateway.selfservice.verification import Challenge, NotSent, TooMany, Wrong
 from gateway.text import clean
 from gateway.web.centre import board

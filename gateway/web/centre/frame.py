@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
-from gateway.delivery.people import Conflict
+from gateway.people.people import Conflict
 from gateway.store.pipe import StoreUnavailable
 from gateway.web.centre import entry
 from gateway.web.centre.texts import texts_in

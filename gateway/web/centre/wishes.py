@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from gateway.delivery.people import Invalid
-from gateway.delivery.people_views import preferences_view
+from gateway.people.people import Invalid
+from gateway.people.views import preferences_view
 from gateway.web.centre import board, standing
 from gateway.web.centre.visit import Refused, Visit
 from gateway.web.page_texts import languages

@@ -12,12 +12,12 @@ from typing import Any, Literal
 import msgspec
 
 from gateway.customer import Customer
-from gateway.delivery.people_fields import Invalid, Known, Problem
-from gateway.delivery.people_import import AT_ONCE, NEEDS_PROOF, Import, portable
-from gateway.delivery.people_parse import Profile, Reading
-from gateway.delivery.people_rows import Rows
-from gateway.delivery.people_views import customer_view, entry_view, merged, preferences_view, profile_form
-from gateway.delivery.people_wishes import Said, agreed, switched, with_preferences
+from gateway.people.fields import Invalid, Known, Problem
+from gateway.people.importing import AT_ONCE, NEEDS_PROOF, Import, portable
+from gateway.people.parse import Profile, Reading
+from gateway.people.rows import Rows
+from gateway.people.views import customer_view, entry_view, merged, preferences_view, profile_form
+from gateway.people.wishes import Said, agreed, switched, with_preferences
 from gateway.preferences.consent import dated, effective
 from gateway.store.addresses import needs_proof
 from gateway.store.clock import Clock

@@ -9,8 +9,8 @@ from typing import Any, Final, Literal, cast
 import msgspec
 
 from gateway.customer import Address, CategoryPreference, ConsentEntry, Preferences, QuietHours
-from gateway.delivery.people_fields import CONTROL, Fields, Invalid, Known, Problem, escaped, listed, unstorable
 from gateway.numbers import normalise
+from gateway.people.fields import CONTROL, Fields, Invalid, Known, Problem, escaped, listed, unstorable
 
 __all__ = ["Invalid", "Known", "Problem", "Profile", "Reading"]
 

@@ -20,8 +20,8 @@ from typing import Any, cast
 import msgspec
 
 from gateway.customer import ConsentEntry, Preferences
-from gateway.delivery.people_fields import Problem
-from gateway.delivery.people_parse import PROFILE, Profile, Reading
+from gateway.people.fields import Problem
+from gateway.people.parse import PROFILE, Profile, Reading
 
 Rows = Iterable[tuple[int, Any]] | AsyncIterable[tuple[int, Any]]
 """Line numbers with rows; a text in place of a row says why there is none."""

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, Protocol
 
 from gateway.customer import ConsentEntry, Customer
-from gateway.delivery.people_fields import Invalid, Problem
-from gateway.delivery.people_parse import Profile, Reading
-from gateway.delivery.people_rows import Row, Rows, read_row, taken_in
-from gateway.delivery.people_views import entry_view, preferences_view, profile_form
-from gateway.delivery.people_wishes import Said, with_preferences
+from gateway.people.fields import Invalid, Problem
+from gateway.people.parse import Profile, Reading
+from gateway.people.rows import Row, Rows, read_row, taken_in
+from gateway.people.views import entry_view, preferences_view, profile_form
+from gateway.people.wishes import Said, with_preferences
 from gateway.store.addresses import needs_proof, news, scope
 from gateway.store.clock import Clock
 from gateway.store.customers import Change, Changed, Customers

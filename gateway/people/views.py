@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from gateway.customer import Address, AddressHealth, ConsentEntry, Customer, Evidence, Preferences
-from gateway.delivery.people_fields import wire_time
+from gateway.people.fields import wire_time
 from gateway.preferences.consent import Standing
 
 

@@ -16,7 +16,7 @@ from typing import IO, Any, Final, Literal, cast
 
 import msgspec
 
-from gateway.delivery.people_cells import Cells, table_row
+from gateway.people.cells import Cells, table_row
 
 Kind = Literal["csv", "ndjson"]
 Raw = tuple[int, Any, Any]
