@@ -85,8 +85,8 @@ async def _one_by_one(gateway: Gateway, count: int) -> None:
 
 
 async def _import(gateway: Gateway, count: int) -> None:
-    async for _, problems in gateway.people.import_rows(people(count, "c-")):
-        assert not problems
+    async for _, told in gateway.people.import_rows(people(count, "c-")):
+        assert not told.problems
 
 
 async def _export(gateway: Gateway) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 HealthState = Literal["good", "suspect", "suppressed"]
+Chooser = Literal["person", "business"]
 
 
 class Address(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -103,7 +104,7 @@ class Customer(msgspec.Struct, kw_only=True, omit_defaults=True):
     `keys` maps each address value to its keyed hash; `health` is keyed "<channel>:<keyed hash>"; `wrote_at` says when
     the person last wrote to us on a channel (ms), which opens WeChat's reply window; `used_at` when a one-off recipient
     was last addressed, to the day (ms); `confirmed` (by keyed hash) when the person proved by a code that an address is
-    theirs (ms).
+    theirs (ms); `preferences_by`: who chose the preferences last.
     """
 
     id: str
@@ -124,6 +125,7 @@ class Customer(msgspec.Struct, kw_only=True, omit_defaults=True):
     preferences_at: int = 0
     used_at: int = 0
     confirmed: dict[str, int] = {}
+    preferences_by: Chooser = "business"
 
     def health_of(self, address: Address, now: int) -> AddressHealth | None:
         """The current doubt about an address, if any that has not lapsed by `now`."""

@@ -22,20 +22,28 @@ UNSUBSCRIBE: Final = "unsubscribe"
 PREFERENCES: Final = "preferences"
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+")
-_EXPIRY: Final = re.compile(r"[0-9a-z]{1,9}")
+_BASE36: Final = re.compile(r"[0-9a-z]{1,9}")
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _LONGEST: Final = 2048
 
 
-def preference_payload(mode: str, customer: str) -> str:
-    """What a link to a preference centre is for. One of a message that isn't live names its mode: it shows, and changes nothing."""
-    return customer if mode == "live" else f"{mode}/{customer}"
+def preference_payload(mode: str, customer: str, born: int) -> str:
+    """What a link to a preference centre is for; `born`: when the customer was created (ms).
+
+    Of two who had the same id one after the other, it is for that one. The link of a message that isn't live names its
+    mode: it shows, and changes nothing.
+    """
+    whose = f"{customer}-{_base36(born)}"
+    return whose if mode == "live" else f"{mode}/{whose}"
 
 
-def preference_subject(payload: str) -> tuple[str, str]:
-    """Mode and customer of such a link."""
-    mode, slash, customer = payload.partition("/")
-    return (mode, customer) if slash else ("live", payload)
+def preference_subject(payload: str) -> tuple[str, str, int]:
+    """Mode of such a link, its customer, and when they were created (ms). Raises BadLink."""
+    mode, slash, whose = payload.rpartition("/")
+    customer, _, born = whose.rpartition("-")
+    if not customer or not _BASE36.fullmatch(born):
+        raise BadLink
+    return mode if slash else "live", customer, int(born, 36)
 
 
 class BadLink(Exception):
@@ -95,7 +103,7 @@ class Links:
             subject, _, ends = self._signer(purpose).unsign(token.encode()).decode().rpartition(".")
         except (BadSignature, UnicodeError) as forged:
             raise BadLink from forged
-        if not _EXPIRY.fullmatch(ends):
+        if not _BASE36.fullmatch(ends):
             raise BadLink
         payload = _unpacked(subject[1:]) if subject.startswith("~") else subject
         if int(ends, 36) <= self._clock() // 1000:

@@ -62,7 +62,7 @@ class ForPeople(Core):
             self.scripts, self.clock, self.intake, codes_key, customers.address_key, customers.lift
         )
         self.pages = PublicPages(self.desk, self.words, self.inbox, self.customers, self.clock)
-        menu = phone_menu(self.desk, self.words, self.people, self.inbox, settings, self.channels["live"])
+        menu = phone_menu(self.desk, self.words, self.people, self.inbox, self.inbound, settings, self.channels["live"])
         self.callbacks, self.test_callbacks = (
             Callbacks(mode, self.channels[mode], self.receipts, self.inbox, self.speaker, self.scripts, menu)
             for mode in ("live", "test")
@@ -72,9 +72,10 @@ class ForPeople(Core):
 
     def _erasures(self, settings: Settings, pepper: bytes) -> Erasures:
         store = Erasing(self.scripts, self.clock, pepper)
+        self.answer_eraser = AnswerEraser(store, self.idempotency)
         stages = (
             MessageEraser(store, self.desk, self.clock),
-            AnswerEraser(store, self.idempotency),
+            self.answer_eraser,
             WordEraser(store, InboundIndex(self.scripts), self.inbound, self.customers, self.clock),
             CopyEraser(store, self.channels, self.clock),
         )

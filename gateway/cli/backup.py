@@ -125,7 +125,7 @@ def restore(
     if replace and not yes:
         typer.confirm("Everything that stands in this Redis now will be deleted. Go on?", abort=True)
     try:
-        done = run(_restored(settings, Backup(file), file, replace=replace, resume=resume_channels, force=force))
+        done = run(put_back(settings, Backup(file), file, replace=replace, resume=resume_channels, force=force))
     except BadBackup as bad:
         fail(f"{file}: {bad}.", "Nothing was changed.")
     except OSError as unreadable:
@@ -143,9 +143,10 @@ def restore(
         out.print("Every channel is paused. Look first, then resume them one by one: POST /v1/channels/{name}/resume.")
 
 
-async def _restored(
+async def put_back(
     settings: Settings, source: Backup, file: Path, *, replace: bool, resume: bool, force: bool
 ) -> Restored:
+    """Carry `gateway restore` out. Raises BadBackup, OSError, StoreUnavailable."""
     import asyncio
     import time
 

@@ -48,12 +48,16 @@ def import_(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check: nothing is stored.")] = False,
     from_start: Annotated[bool, typer.Option("--from-start", help="Don't go on where a stopped import ended.")] = False,
+    overwrite_preferences: Annotated[
+        bool, typer.Option("--overwrite-preferences", help="Replace even what people chose themselves.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Read customers from a file.
 
     Good rows are kept. Bad rows go to a rejects file with the reason, to be mended and imported again. An import that was
-    stopped goes on where it ended; running it again is harmless. Status 0: every row is kept, 3: some were rejected.
+    stopped goes on where it ended; running it again is harmless. Preferences that people chose themselves stay as they
+    are. Status 0: every row is kept, 3: some were rejected.
     """
     from gateway.cli.importing import Job, carry_out
     from gateway.people.cells import BadColumns
@@ -75,6 +79,7 @@ def import_(
         given=_pairs("--set", set_ or ()),
         dry_run=dry_run,
         from_start=from_start,
+        overwrite_preferences=overwrite_preferences,
     )
     outcome: list[Outcome] = []
 
@@ -91,11 +96,12 @@ def import_(
     except KeyboardInterrupt:
         err.print("Stopped. What was read is kept; the same command goes on from there.", highlight=False)
         raise typer.Exit(INTERRUPTED) from None
-    _told(outcome[0], json=json)
+    told(outcome[0], json=json)
     raise typer.Exit(REJECTED if outcome[0].rejected else 0)
 
 
-def _told(done: Outcome, *, json: bool) -> None:
+def told(done: Outcome, *, json: bool) -> None:
+    """Print what came of an import."""
     if json:
         print(msgspec.json.encode(done).decode())
         return
@@ -107,6 +113,10 @@ def _told(done: Outcome, *, json: bool) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if done.choices_kept:
+        own = "person's own choices" if done.choices_kept == 1 else "people's own choices"
+        verb = "Would keep" if done.dry_run else "Kept"
+        out.print(f"{verb} {done.choices_kept} {own}.", highlight=False, soft_wrap=True)
     if done.repeated:
         some = ", ".join(f"line {one.line} repeats line {one.first}" for one in done.repeats[:5])
         more = ", …" if done.repeated > 5 else ""

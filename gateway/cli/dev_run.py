@@ -15,6 +15,7 @@ from gateway.channels.wechat_menu import menu
 from gateway.cli import tour
 from gateway.cli.common import err, fail, out
 from gateway.cli.serve_run import stop_signal
+from gateway.links import PREFERENCES, preference_payload
 from gateway.people.people import People
 from gateway.sandbox.app import Sandbox
 from gateway.sandbox.people import Sample, samples
@@ -26,6 +27,8 @@ from gateway.store.api_keys import SCOPES, ApiKeys
 from gateway.store.embedded import EmbeddedRedis
 
 CALLS_PER_SECOND: Final = 20.0
+ANA: Final = "ana"
+PAGE_LIVES_S: Final = 30 * 86_400
 """The look-alike carrier takes more calls than a new Twilio account does."""
 
 
@@ -54,7 +57,7 @@ async def dev(settings: Settings, *, show_tour: bool, leave: bool) -> bool:
             await load_samples(service.gateway.people, people)
             await _menu(service.gateway)
         key = await _dev_key(service.gateway)
-        _welcome(service, sandbox, key)
+        _welcome(service, sandbox, key, await _page(service.gateway))
         good = True
         if show_tour:
             good = await tour.play(service, sandbox, key, people, stopped)
@@ -122,7 +125,14 @@ async def _dev_key(gateway: Gateway) -> str:
     return text
 
 
-def _welcome(service: Service, sandbox: Sandbox, key: str) -> None:
+async def _page(gateway: Gateway) -> str:
+    """Where the first sample customer says how to be reached."""
+    found = await gateway.customers.load(ANA)
+    born = 0 if found is None else found[0].created_at
+    return gateway.links.url("p", PREFERENCES, preference_payload("live", ANA, born), PAGE_LIVES_S)
+
+
+def _welcome(service: Service, sandbox: Sandbox, key: str, page: str) -> None:
     base = service.public_url
     head = f'-H "Authorization: Bearer {key}" -H "Content-Type: application/json"'
     body = (
@@ -132,6 +142,7 @@ def _welcome(service: Service, sandbox: Sandbox, key: str) -> None:
     )
     lines = [
         f"[bold]Phones[/]   {sandbox.phones_url}   what the sample customers see",
+        f"[bold]Ana[/]      {page}   where she says how to be reached",
         f"[bold]Console[/]  {service.console_url}",
         f"[bold]API[/]      {base}   documentation: {base}/docs",
         f"[bold]Key[/]      {key}",

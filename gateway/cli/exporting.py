@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from gateway.app import Gateway
 
 _encode: Final = msgspec.json.encode
-COLUMNS: Final = ("id", "name", "locale", "time_zone", "addresses", "attributes", "preferences", "consents")
+COLUMNS: Final = (
+    "id",
+    "name",
+    "locale",
+    "time_zone",
+    "addresses",
+    "attributes",
+    "preferences",
+    "preferences_by",
+    "consents",
+)
 
 
 async def write_all(gateway: Gateway, path: Path | None, kind: str) -> int:

@@ -39,6 +39,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     given: Mapping[str, str]
     dry_run: bool
     from_start: bool
+    overwrite_preferences: bool = False
 
 
 class Repeat(msgspec.Struct, frozen=True):
@@ -49,11 +50,15 @@ class Repeat(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, kw_only=True):
-    """What came of it. `rows` counts those of an earlier part of the same import, `resumed_after` says how many."""
+    """What came of it. `rows` counts those of an earlier part of the same import, `resumed_after` says how many.
+
+    `choices_kept`: of how many the person's own preferences stayed.
+    """
 
     rows: int = 0
     kept: int = 0
     rejected: int = 0
+    choices_kept: int = 0
     repeated: int = 0
     repeats: list[Repeat] = []
     resumed_after: int = 0
@@ -70,6 +75,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     rejected: int
     rejects_bytes: int
+    choices_kept: int = 0
 
 
 class _Counted(contextlib.AbstractContextManager["_Counted"]):
@@ -122,15 +128,19 @@ class _Run:
         if self._state is not None:
             outcome.resumed_after = outcome.rows = self._state.rows
             outcome.rejected, outcome.kept = self._state.rejected, self._state.rows - self._state.rejected
+            outcome.choices_kept = self._state.choices_kept
             err.print(f"Going on after row {outcome.rows:,} of an import that was stopped.", highlight=False)
         finished = False
         try:
             with shown("checking" if self._job.dry_run else "importing", "rows") as progress:
                 rows = self._rows(file) if self._job.source is not None else _awaited(self._rows(file))
-                async for line, problems in people.import_rows(rows, dry_run=self._job.dry_run):
+                taken = people.import_rows(rows, dry_run=self._job.dry_run, overwrite=self._job.overwrite_preferences)
+                async for line, told_of in taken:
+                    problems = told_of.problems
                     outcome.rows += 1
                     outcome.rejected += bool(problems)
                     outcome.kept += not problems
+                    outcome.choices_kept += told_of.choices_kept
                     raw, made = self._raws.pop(line)
                     if problems:
                         self._rejects.add(line, raw, _by_column(problems, made) if kind == "csv" else problems)
@@ -178,7 +188,8 @@ class _Run:
     def _mark(self, source: Path) -> str:
         """What tells this file and this way of reading it from any other."""
         facts = source.stat()
-        how = msgspec.json.encode([self._how, facts.st_size, facts.st_mtime_ns, source.name])
+        options = self._how, self._job.overwrite_preferences
+        how = msgspec.json.encode([*options, facts.st_size, facts.st_mtime_ns, source.name])
         return hashlib.blake2b(how, digest_size=16).hexdigest()
 
     def _known(self, source: Path) -> State | None:
@@ -198,6 +209,7 @@ class _Run:
             rows=self.outcome.rows,
             rejected=self.outcome.rejected,
             rejects_bytes=self._rejects.saved(),
+            choices_kept=self.outcome.choices_kept,
         )
         draft = self._place.with_name(self._place.name + ".new")
         draft.write_bytes(msgspec.json.encode(state))

@@ -65,8 +65,8 @@ class Callbacks:
         await self._receipts.read(channel, reading)
         words: str | None = None
         for inbound in reading.inbound:
-            noted = await self._inbox.note(self._mode, inbound)
-            words = await self._inbox.at_once(self._mode, inbound, noted) or words
+            await self._inbox.note(self._mode, inbound)
+            words = await self._inbox.at_once(self._mode, inbound) or words
         if words is not None and reading.say is not None:
             return reading.say(words)
         spoken = await self._speaker.speak(*reading.speaks) if reading.speaks is not None else None

@@ -80,30 +80,36 @@ class Inbox:
 
     async def note(self, mode: Mode, inbound: Inbound) -> Outcome:
         """Keep an item, once however often it is delivered; "seen" when it was here before."""
-        number = digest(f"{mode}\0{inbound.channel}\0{inbound.id}")
+        at, number = self._place(mode, inbound)
         item = Item(mode=mode, inbound=await self._dated(mode, inbound))
-        at = of_customer(self._customers.address_key(inbound.sender))
         return await self._scripts.note(at, number, msgspec.msgpack.encode(item), REPEATS_KNOWN_MS)
+
+    def _place(self, mode: Mode, inbound: Inbound) -> tuple[Partition, str]:
+        """The partition of an item, and the digest that tells its repeats."""
+        number = digest(f"{mode}\0{inbound.channel}\0{inbound.id}")
+        return of_customer(self._customers.address_key(inbound.sender)), number
 
     async def _dated(self, mode: Mode, inbound: Inbound) -> Inbound:
         """Who takes consent back does so now, even if a clock says that a grant on record was later."""
-        word = self._word(inbound, open_prompt=True) if inbound.kind == "text" else None
-        closes = inbound.kind in (*OPTED_OUT, "key") or (word is not None and word.kind in ("stop", "stop_all"))
-        return await self._withdrawals.dated(inbound) if mode == "live" and closes else inbound
+        closes = inbound.kind in (*OPTED_OUT, "key") or self._stop(inbound) is not None
+        if mode != "live" or not closes:
+            return inbound
+        return await self._withdrawals.dated(inbound, await self._whose(inbound))
 
-    async def at_once(self, mode: Mode, inbound: Inbound, noted: Outcome = "ok") -> str | None:
-        """Obey a STOP that has just been noted, before its sender is answered; what to tell them with that answer.
+    async def at_once(self, mode: Mode, inbound: Inbound) -> str | None:
+        """Obey a withdrawal that has been noted, before its sender is answered; what to tell them with that answer.
 
-        The worker obeys it again, to no effect. Nothing is said where messages of that channel may still come.
+        The worker obeys it again, to no effect. Nothing is said where messages of that channel may still come, or where
+        the channel itself has said it.
         """
-        if mode != "live" or inbound.kind != "text":
+        word = self._stop(inbound)
+        if mode != "live" or not (word is not None or await self._closes(inbound)):
             return None
-        word = self._word(inbound, open_prompt=True)
-        if word is None or word.kind not in ("stop", "stop_all"):
-            return None
-        if noted != "seen":
-            await self._withdraw(await self._withdrawals.dated(inbound), word, None)
-        if self._farewell is None or word.category is not None or word.channels:
+        # As it was noted first: a repeat of it may come after a START, and undoes none.
+        noted = await self._items.noted(*self._place(mode, inbound))
+        if noted is not None and noted.outcome == "new":
+            await self._withdraw(noted.inbound, word, await self._whose(noted.inbound))
+        if self._farewell is None or word is None or word.category is not None or word.channels:
             return None
         return await self._farewell(inbound, word)
 
@@ -125,7 +131,7 @@ class Inbox:
             await self.opened_window(inbound, item.customer)
             if inbound.kind != "unfollow":
                 await self._customers.proved(inbound.channel, inbound.sender, inbound.at or self._clock.now())
-            if await self._consent(inbound):
+            if await self._consent(inbound, item.customer):
                 return "consent"
         if inbound.kind not in ("text", "key"):
             return inbound.kind
@@ -137,7 +143,7 @@ class Inbox:
     async def _steered(self, item: Item, word: Keyword, asked: list[str]) -> str:
         """A keyword: consent always, a command unless it is one of the answers to choose from."""
         inbound = item.inbound
-        if word.kind == "start" and not await self._withdrawals.lift(inbound, word.category):
+        if word.kind == "start" and not await self._withdrawals.lift(inbound, word.category, item.customer):
             sure = self._word(inbound, open_prompt=True)
             if sure != word:
                 return await self._else(item, asked)  # "yes", and there was nothing to undo
@@ -160,7 +166,7 @@ class Inbox:
             item.inbound, asked, late=True
         ):
             return "answer"
-        return "linked" if item.customer else "unlinked"
+        return "unlinked" if item.customer is None or item.customer.startswith(ONE_OFF) else "linked"
 
     async def _whose(self, inbound: Inbound) -> str | None:
         """The only customer who has the address, else who was last written to there, else who it was linked to."""
@@ -195,32 +201,43 @@ class Inbox:
         except KeyError:
             log.info("inbound_customer_gone", channel=inbound.channel)
 
-    async def _consent(self, inbound: Inbound) -> bool:
+    async def _consent(self, inbound: Inbound, customer: str | None) -> bool:
         """What the channel itself says of consent, and the key that ends calls; True if it was one."""
         if inbound.kind in ("opt_in", "follow"):
-            await self._withdrawals.lift(inbound)
+            await self._withdrawals.lift(inbound, None, customer)
             return True
-        if inbound.kind in OPTED_OUT or await self._ends_calls(inbound):
-            word = understand(inbound.text) if inbound.kind == "opt_out" else None
-            everything = word is not None and word.kind == "stop_all"
-            await self._withdrawals.close(inbound, ANY if everything else inbound.channel)
+        if await self._closes(inbound):
+            await self._withdraw(inbound, None, customer)
             return True
         return False
 
-    async def _ends_calls(self, inbound: Inbound) -> bool:
+    async def _closes(self, inbound: Inbound) -> bool:
+        """Whether it is a withdrawal without words that we have to understand."""
         if inbound.kind != "key" or inbound.message is None:
-            return False
+            return inbound.kind in OPTED_OUT
         loaded = await self._desk.messages.load(inbound.message)
         return loaded is not None and inbound.text == opt_out_key(loaded.message.prompt)
 
-    async def _withdraw(self, inbound: Inbound, word: Keyword, customer: str | None) -> None:
-        """Write what a STOP takes back: here, everywhere, on channels that it names, or one kind of message."""
-        if word.kind == "stop_all":
+    async def _withdraw(self, inbound: Inbound, word: Keyword | None, customer: str | None) -> None:
+        """Write what a STOP takes back: here, everywhere, on channels that it names, or one kind of message.
+
+        `word` None: the channel says that it was one, and of its words only "all" counts.
+        """
+        said = word or understand(inbound.text if inbound.kind == "opt_out" else "")
+        if said is not None and said.kind == "stop_all":
             channels = (ANY,)
+        elif word is None:
+            channels = (inbound.channel,)
         else:
             channels = word.channels or ((ANY,) if word.category is not None else (inbound.channel,))
         for channel in channels:
-            await self._withdrawals.close(inbound, channel, word.category or ANY, customer)
+            category = word.category if word is not None else None
+            await self._withdrawals.close(inbound, channel, category or ANY, customer)
+
+    def _stop(self, inbound: Inbound) -> Keyword | None:
+        """The STOP in a text, whatever question is open: it always wins."""
+        word = self._word(inbound, open_prompt=True) if inbound.kind == "text" else None
+        return word if word is not None and word.kind in ("stop", "stop_all") else None
 
     @staticmethod
     def _word(inbound: Inbound, *, open_prompt: bool) -> Keyword | None:

@@ -80,6 +80,11 @@ class InboundItems:
         name = item_id(item.inbound.at, at, member.partition(":")[2])
         await self._index.file(item.mode, name, unlinked=item.unlinked, keep=self.keep_ms, now=self._clock.now())
 
+    async def noted(self, at: Partition, number: str) -> Item | None:
+        """An item as it was noted under that digest, and what has become of it; None when it is gone."""
+        state = await self._pipe.send("HGET", at.member(f"i:{number}"), "s")
+        return None if state is None else _read(state)
+
     async def find(self, mode: Mode, name: str) -> Listed | None:
         """An item by its id; None when there is none, or none of that mode."""
         if place_of(name) is None:

@@ -63,7 +63,7 @@ class SignedPages:
         """The person's preferences; codes and replies, which somebody just asked for, don't lead there."""
         if self._category.consent == "asked":
             return None
-        whose = preference_payload(self._message.mode, self._message.customer)
+        whose = preference_payload(self._message.mode, self._message.customer, self._message.born)
         return self._url("p", PREFERENCES, whose, PAGE_LIVES_MS)
 
     def _url(self, path: str, purpose: str, payload: str, lives: int) -> str:

@@ -1,6 +1,6 @@
 """A row of a table as a customer: which column means what, and what spreadsheets do to cells.
 
-Columns: `id`, `name`, `locale`, `time_zone`; one for each channel; `channels`, `quiet_hours`, `language` (preferences);
+Columns: `id`, `name`, `locale`, `time_zone`, `preferences_by`; one for each channel; `channels`, `quiet_hours`, `language` (preferences);
 `consent:<category>` or `consent:<channel>:<category>` with `granted` or `withdrawn`, and beside them `consent_at`,
 `consent_way`, `consent_wording`, `consent_proof`, `consent_version`; `addresses`, `attributes`, `preferences`, `consents` as
 JSON, which is what an export writes. Any other column is an attribute.
@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-PROFILE: Final = ("id", "name", "locale", "time_zone")
+PROFILE: Final = ("id", "name", "locale", "time_zone", "preferences_by")
 WISHES: Final = ("channels", "quiet_hours", "language")
 CONSENT: Final = ("consent_at", "consent_way", "consent_wording", "consent_proof", "consent_version")
 JSON: Final = ("addresses", "attributes", "preferences", "consents")

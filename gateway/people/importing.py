@@ -7,6 +7,8 @@ import functools
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from gateway.customer import ConsentEntry, Customer
 from gateway.people.fields import Invalid, Problem
 from gateway.people.parse import Profile, Reading
@@ -23,6 +25,13 @@ NEEDS_PROOF: Final = (
 AT_ONCE: Final = 128
 READ_AT_ONCE: Final = 16
 """Rows read without a break: 16 of them take about 5 ms."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What came of a row: its problems (none: it was kept), and whether the person's own preferences stayed instead."""
+
+    problems: list[Problem]
+    choices_kept: bool = False
 
 
 class WithProfile(Protocol):
@@ -44,12 +53,12 @@ class Import:
         self._reading = reading
         self._with_profile = with_profile
 
-    def rows(self, rows: Rows, at_once: int, *, dry_run: bool) -> AsyncIterator[tuple[int, list[Problem]]]:
+    def rows(self, rows: Rows, at_once: int, *, dry_run: bool, overwrite: bool) -> AsyncIterator[tuple[int, Told]]:
         """As `People.import_rows`."""
-        return taken_in(rows, functools.partial(self._take, dry_run=dry_run), at_once)
+        return taken_in(rows, functools.partial(self._take, dry_run=dry_run, overwrite=overwrite), at_once)
 
-    async def _take(self, raws: Sequence[Any], *, dry_run: bool) -> list[list[Problem]]:
-        """Take rows of different ids in together; the problems of each."""
+    async def _take(self, raws: Sequence[Any], *, dry_run: bool, overwrite: bool) -> list[Told]:
+        """Take rows of different ids in together; what came of each."""
         problems: list[list[Problem]] = [[] for _ in raws]
         rows: dict[int, Row] = {}
         for place, raw in enumerate(raws):
@@ -60,7 +69,11 @@ class Import:
             if place % READ_AT_ONCE == READ_AT_ONCE - 1:
                 await asyncio.sleep(0)
         known = await asyncio.gather(*map(self._known, rows.values()))
-        swaps = [functools.partial(self._with_row, row, *said) for row, said in zip(rows.values(), known, strict=True)]
+        own: set[str] = set()
+        swaps = [
+            functools.partial(self._with_row, row, *said, None if overwrite else own)
+            for row, said in zip(rows.values(), known, strict=True)
+        ]
         changes = list(zip((row.id for row in rows.values()), swaps, strict=True))
         if dry_run:
             done = await asyncio.gather(
@@ -75,7 +88,10 @@ class Import:
                 raise result
             elif not dry_run:
                 await self._follow_addresses(row, said[0])
-        return problems
+        return [
+            Told(found, choices_kept=not found and place in rows and rows[place].id in own)
+            for place, found in enumerate(problems)
+        ]
 
     def _read(self, raw: Any) -> Row:
         if isinstance(raw, str):
@@ -90,9 +106,9 @@ class Import:
         return bound, await self._customers.ledger(row.id)
 
     async def _tried(self, row: Row, swap: Change) -> Exception | None:
-        """What would be wrong with a row; without consents of its own nothing that is stored can be."""
+        """What would be wrong with a row; one that says nothing of wishes and consents can't clash with what is stored."""
         try:
-            if row.consents:
+            if row.consents or row.preferences is not None:
                 await self._customers.preview(row.id, swap)
         except Invalid as bad:
             return bad
@@ -106,8 +122,14 @@ class Import:
                 await self._customers.withdraw(address.channel, address.value, said)
 
     def _with_row(
-        self, row: Row, bound: Sequence[ConsentEntry], ledger: Sequence[ConsentEntry], current: Customer | None
+        self,
+        row: Row,
+        bound: Sequence[ConsentEntry],
+        ledger: Sequence[ConsentEntry],
+        own: set[str] | None,
+        current: Customer | None,
     ) -> Changed | None:
+        """The customer as the row has them. `own` takes the ids of those whose own choices stay; None: none do."""
         held = [*bound, *(current.consents if current else ())]
         known = {(*scope(entry), entry.at) for entry in (*ledger, *held)}
         fresh = [entry for entry in row.consents if (*scope(entry), entry.at) not in known]
@@ -120,12 +142,23 @@ class Import:
         changed = self._with_profile(person, row.profile, new=current is None)
         person = changed[0] if changed else person
         withdrawn: list[ConsentEntry] = []
-        if row.preferences is not None:
-            chosen = with_preferences(person, row.preferences, Said(way="import", at=self._clock.now()))
+        if row.preferences is not None and not _stays(person, row, own):
+            said = Said(way="import", at=self._clock.now(), chooser=row.chooser)
+            chosen = with_preferences(person, row.preferences, said)
             person, withdrawn = (chosen[0], [*chosen[1]]) if chosen else (person, [])
         # What an imported ledger says already isn't said again by the preferences beside it.
         closed = {(entry.channel, entry.category) for entry in row.consents if entry.state == "withdrawn"}
         return person, [*fresh, *(entry for entry in withdrawn if (entry.channel, entry.category) not in closed)]
+
+
+def _stays(person: Customer, row: Row, own: set[str] | None) -> bool:
+    """Whether the preferences that are there stay, since the person chose them; the id is noted where a row differs."""
+    if own is None:
+        return False
+    own.discard(row.id)
+    if person.preferences_by == "person" and person.preferences != row.preferences:
+        own.add(row.id)
+    return person.preferences_by == "person"
 
 
 async def portable(customers: Customers, ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -139,9 +172,11 @@ def _row(customer: Customer, ledger: Sequence[ConsentEntry]) -> dict[str, Any]:
     # An entry bound to an address that is gone speaks of nobody here.
     consents = [entry_view(entry, customer) for entry in ledger if entry.address is None or entry.address in held]
     preferences = preferences_view(customer.preferences)
+    chosen = customer.preferences_by == "person"
     return {
         "id": customer.id,
         **profile_form(customer),
-        **({"preferences": preferences} if preferences else {}),
+        **({"preferences": preferences} if preferences or chosen else {}),
+        **({"preferences_by": "person"} if chosen else {}),
         **({"consents": consents} if consents else {}),
     }

@@ -13,17 +13,17 @@ import msgspec
 
 from gateway.customer import Customer
 from gateway.people.fields import Invalid, Known, Problem
-from gateway.people.importing import AT_ONCE, NEEDS_PROOF, Import, portable
+from gateway.people.importing import AT_ONCE, NEEDS_PROOF, Import, Told, portable
 from gateway.people.parse import Profile, Reading
 from gateway.people.rows import Rows
 from gateway.people.views import customer_view, entry_view, merged, preferences_view, profile_form
-from gateway.people.wishes import Said, agreed, switched, with_preferences
+from gateway.people.wishes import Said, agreed, own_word, switched, with_preferences
 from gateway.preferences.consent import dated, effective
 from gateway.store.addresses import needs_proof
 from gateway.store.clock import Clock
 from gateway.store.customers import Changed, Conflict, Customers, Written
 
-__all__ = ["Conflict", "Invalid", "People", "Result"]
+__all__ = ["Conflict", "Invalid", "People", "Result", "Way"]
 
 Way = Literal["api", "page", "keyword", "ivr", "wechat"]
 
@@ -121,7 +121,7 @@ class People:
     ) -> Result:
         """Replace the preferences. A category newly switched off is withdrawn on every channel.
 
-        `way`, `wording`, `version`: for the ledger, how it came and what they saw. `by_person`: the person did it, so a
+        By any way but "api" it is the person who chose, and no import undoes that. `way`, `wording`, `version`: for the ledger, how it came and what they saw. `by_person`: the person did it, so a
         category newly switched on is agreed to; else what was withdrawn stays so.
         """
         reading = self._reading()
@@ -139,16 +139,26 @@ class People:
         return Result(preferences_view(done.customer.preferences), done.version)
 
     async def choose(
-        self, customer: str, category: str, *, on: bool, way: Way, wording: str, version: str | None = None
+        self,
+        customer: str,
+        category: str,
+        *,
+        on: bool,
+        way: Way,
+        wording: str,
+        version: str | None = None,
+        at: int | None = None,
     ) -> Result:
         """The person switches one category on or off: the preferences, and the entries that say so.
 
-        On lifts what was withdrawn of this category by name, not what STOP closed on a channel as a whole. Raises
-        Invalid for an unknown category.
+        On lifts what was withdrawn of this category by name until then, not what STOP closed on a channel as a whole.
+        `at`: when they said so (ms); None: now. Raises Invalid for an unknown category.
         """
         if category not in self._known.categories:
             raise Invalid([("/category", "is no category")])
         said = self._said(way, wording, version, by_person=True)
+        if at is not None:
+            said = msgspec.structs.replace(said, at=at)
         done, number = await self._customers.change(customer, lambda known: switched(known, category, said, on=on))
         await self._freed(customer)
         return Result(preferences_view(done.preferences), number)
@@ -187,7 +197,8 @@ class People:
                 return None
             if not by_person and needs_proof(current.consents, entry):
                 raise Invalid([("/proof", NEEDS_PROOF)])
-            return agreed(current, entry, self._clock.now()), [entry]
+            lines = own_word(current, entry) if by_person and entry.state == "granted" else [entry]
+            return agreed(current, entry, self._clock.now(), by_person=by_person), lines
 
         done, _ = await self._customers.change(customer, add)
         await self._freed(customer)
@@ -213,16 +224,16 @@ class People:
     # In and out
 
     def import_rows(
-        self, rows: Rows, at_once: int = AT_ONCE, *, dry_run: bool = False
-    ) -> AsyncIterator[tuple[int, list[Problem]]]:
+        self, rows: Rows, at_once: int = AT_ONCE, *, dry_run: bool = False, overwrite: bool = False
+    ) -> AsyncIterator[tuple[int, Told]]:
         """Take in rows of (line number, row), some of them at once; a row is as `portable` gives it.
 
-        Yields every line's number, in order, with its problems: none for a row that was kept. A text in place of a row
-        is the reason why there is none. The same rows again change nothing; of two rows with one id the later wins.
-        `dry_run`: nothing is stored.
+        Yields every line's number, in order, with what came of it. A text in place of a row is the reason why there is
+        none. The same rows again change nothing; of two rows with one id the later wins. `dry_run`: nothing is stored.
+        `overwrite`: a row's preferences replace even those that people chose themselves.
         """
         incoming = Import(self._customers, self._clock, self._reading, self._with_profile)
-        return incoming.rows(rows, at_once, dry_run=dry_run)
+        return incoming.rows(rows, at_once, dry_run=dry_run, overwrite=overwrite)
 
     async def portable(self, customer: str) -> dict[str, Any] | None:
         """A customer in the form that `import_rows` reads, with preferences and the consent ledger."""
@@ -238,8 +249,10 @@ class People:
     def _reading(self) -> Reading:
         return Reading(self._known, self._clock.now())
 
-    def _said(self, way: str, wording: str | None, version: str | None, *, by_person: bool) -> Said:
-        return Said(way=way, at=self._clock.now(), wording=wording, version=version, by_person=by_person)
+    def _said(self, way: Way, wording: str | None, version: str | None, *, by_person: bool) -> Said:
+        chooser = "business" if way == "api" else "person"
+        now = self._clock.now()
+        return Said(way=way, at=now, wording=wording, version=version, by_person=by_person, chooser=chooser)
 
     async def _freed(self, customer: str) -> None:
         if self._rouse is not None:

@@ -15,38 +15,42 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
-from gateway.customer import ConsentEntry, Preferences
-from gateway.people.fields import Problem
+from gateway.customer import Chooser, ConsentEntry, Preferences
 from gateway.people.parse import PROFILE, Profile, Reading
 
 Rows = Iterable[tuple[int, Any]] | AsyncIterable[tuple[int, Any]]
 """Line numbers with rows; a text in place of a row says why there is none."""
-Take = Callable[[Sequence[Any]], Awaitable[list[list[Problem]]]]
+T = TypeVar("T")
+Take = Callable[[Sequence[Any]], Awaitable[Sequence[T]]]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One customer of a file. Entries bound to an address name it by its keyed hash."""
+    """One customer of a file. Entries bound to an address name it by its keyed hash; `chooser` of the preferences."""
 
     id: str
     profile: Profile
     preferences: Preferences | None
+    chooser: Chooser
     consents: tuple[ConsentEntry, ...]
 
 
 def read_row(reading: Reading, raw: Any, address_key: Callable[[str], str]) -> Row:
-    """Read a row: `id`, the profile's fields, `preferences`, `consents`. Raises Invalid."""
-    body = reading.object("", raw, ("id", *PROFILE, "preferences", "consents"))
+    """Read a row: `id`, the profile's fields, `preferences`, `preferences_by`, `consents`. Raises Invalid."""
+    body = reading.object("", raw, ("id", *PROFILE, "preferences", "preferences_by", "consents"))
     customer = reading.customer_id("/id", body.get("id"))
     profile = reading.profile({name: body[name] for name in PROFILE if name in body})
     given = body.get("preferences")
     preferences = None if given is None else reading.preferences(given, "/preferences")
+    chooser = body.get("preferences_by") or "business"
+    if chooser not in ("person", "business"):
+        reading.wrong("/preferences_by", 'must be "person" or "business"')
     entries = _consents(reading, body.get("consents"), profile, address_key)
     reading.done()
-    return Row(id=customer, profile=profile, preferences=preferences, consents=entries)
+    return Row(id=customer, profile=profile, preferences=preferences, chooser=chooser, consents=entries)
 
 
 def _consents(
@@ -69,14 +73,14 @@ def _consents(
     return tuple(entries)
 
 
-async def taken_in(rows: Rows, take: Take, at_once: int) -> AsyncIterator[tuple[int, list[Problem]]]:
-    """Take rows in by batches of at most `at_once`, two of them under way; yields each line's number, in order, with its
-    problems. A batch is what has come by then, so that nobody waits for one to fill.
+async def taken_in(rows: Rows, take: Take[T], at_once: int) -> AsyncIterator[tuple[int, T]]:
+    """Take rows in by batches of at most `at_once`, two of them under way; yields each line's number, in order, with what
+    `take` says of its row. A batch is what has come by then, so that nobody waits for one to fill.
 
     Rows of one id follow each other. What `take` raises ends it all; what `rows` raises does so once the rows before it
     are in.
     """
-    under_way: deque[_Batch] = deque()
+    under_way: deque[_Batch[T]] = deque()
     try:
         async for numbers, batch in _batches(rows, at_once):
             names = {_name(row) for row in batch}
@@ -93,12 +97,12 @@ async def taken_in(rows: Rows, take: Take, at_once: int) -> AsyncIterator[tuple[
         await asyncio.gather(*(one.taking for one in under_way), return_exceptions=True)
 
 
-class _Batch(msgspec.Struct, frozen=True):
+class _Batch(msgspec.Struct, Generic[T], frozen=True):
     numbers: list[int]
     names: set[str]
-    taking: asyncio.Future[list[list[Problem]]]
+    taking: asyncio.Future[Sequence[T]]
 
-    async def landed(self) -> list[tuple[int, list[Problem]]]:
+    async def landed(self) -> list[tuple[int, T]]:
         return list(zip(self.numbers, await self.taking, strict=True))
 
 

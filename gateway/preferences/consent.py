@@ -18,6 +18,8 @@ ANY: Final = "*"
 LIFTED: Final = "lifted_by_"
 """What the way of a grant begins with that only takes back a withdrawal (START, following again): it is no opt-in."""
 
+_SAID_AT: Final = "address "
+
 
 class Permission(msgspec.Struct, frozen=True):
     """May we write? `code` is stable (`opted_out`, `no_consent`, `granted`, `not_withdrawn`), `text` is for people."""
@@ -56,12 +58,15 @@ def says(entry: ConsentEntry) -> str:
     return "lifted" if entry.state == "granted" and entry.way.startswith(LIFTED) else entry.state
 
 
-def lifts(grant: ConsentEntry, withdrawal: ConsentEntry) -> bool:
-    """True when the grant ends the withdrawal, for whatever both of them apply to.
+def lifts(grant: ConsentEntry, withdrawal: ConsentEntry, at: str | None = None) -> bool:
+    """True when the grant ends the withdrawal, for whatever both of them apply to, at the address `at` (its keyed hash).
 
     It must be later (a tie is a withdrawal), name each of channel and category that the withdrawal names, and, given
-    from an address, speak to a withdrawal of that very address.
+    from an address, speak to a withdrawal of that very address. Where the withdrawal was said, a general word
+    without proof doesn't lift it: the address may be another's, too. A grant that only takes back (`LIFTED`) lifts what
+    names the same, nothing wider.
     """
+    source, given = where_said(withdrawal), where_said(grant)
     return (
         grant.state == "granted"
         and withdrawal.state == "withdrawn"
@@ -69,19 +74,36 @@ def lifts(grant: ConsentEntry, withdrawal: ConsentEntry) -> bool:
         and withdrawal.channel in (ANY, grant.channel)
         and withdrawal.category in (ANY, grant.category)
         and grant.address in (None, withdrawal.address)
+        and given in (None, source)
+        and (at is None or at != source or given == source or grant.channel != ANY or grant.proof is not None)
+        and (says(grant) != "lifted" or names(grant, withdrawal))
     )
 
 
-def ends(grant: ConsentEntry, withdrawal: ConsentEntry) -> bool:
+def names(grant: ConsentEntry, withdrawal: ConsentEntry) -> bool:
+    """True when both speak of the same category, or of the same whole channel: a word on surveys is none on STOP."""
+    return withdrawal.category == grant.category and (grant.category != ANY or withdrawal.channel == grant.channel)
+
+
+def ends(grant: ConsentEntry, withdrawal: ConsentEntry, at: str | None = None) -> bool:
     """True when the grant lifts the withdrawal and leaves nothing of it: it speaks of exactly as much."""
-    return lifts(grant, withdrawal) and grant.channel == withdrawal.channel and grant.category == withdrawal.category
+    same = grant.channel == withdrawal.channel and grant.category == withdrawal.category
+    return same and lifts(grant, withdrawal, at)
 
 
 def in_force(entries: Sequence[ConsentEntry]) -> list[ConsentEntry]:
     """The withdrawals that still bind something: no grant has ended them, though one may have lifted a part."""
     newest = _newest(entries)
     grants = [entry for entry in newest if entry.state == "granted"]
-    return [one for one in newest if one.state == "withdrawn" and not any(ends(grant, one) for grant in grants)]
+    withdrawn = [entry for entry in newest if entry.state == "withdrawn"]
+    return [one for one in withdrawn if not any(ends(grant, one, where_said(one)) for grant in grants)]
+
+
+def of_person(entries: Sequence[ConsentEntry]) -> list[ConsentEntry]:
+    """Of the withdrawals in force those that bind the person at any address, not only where they were said."""
+    grants = [entry for entry in entries if entry.state == "granted"]
+    general = [one for one in in_force(entries) if one.address is None]
+    return [one for one in general if not any(ends(grant, one) for grant in grants)]
 
 
 def dated(entries: Iterable[ConsentEntry], withdrawal: ConsentEntry) -> ConsentEntry:
@@ -97,8 +119,9 @@ def opens(entries: Sequence[ConsentEntry], grant: ConsentEntry) -> bool:
     """True when the grant would lift, of some withdrawal, a part that no grant has lifted so far."""
     earlier = [one for one in _newest(entries) if one.state == "granted" and _covers(one, grant)]
     return any(
-        lifts(grant, withdrawal) and not any(lifts(one, withdrawal) for one in earlier)
+        lifts(grant, withdrawal, at) and not any(lifts(one, withdrawal, at) for one in earlier)
         for withdrawal in in_force(entries)
+        for at in {None, where_said(withdrawal)}
     )
 
 
@@ -128,6 +151,9 @@ def effective(entries: Sequence[ConsentEntry]) -> tuple[Standing, ...]:
     A pair counts as withdrawn too when a wider withdrawal covers it; the entry that decides is the one shown.
     """
     named = {(entry.channel, entry.category, entry.address) for entry in entries}
+    general = of_person(entries)
+    left = [one for one in in_force(entries) if one.address is None and one not in general]
+    named |= {(one.channel, one.category, where_said(one)) for one in left}
     ordered = sorted(named, key=lambda pair: (pair[0], pair[1], pair[2] or ""))
     return tuple(_standing(entries, *pair) for pair in ordered)
 
@@ -146,14 +172,24 @@ def closed_by(entries: Sequence[ConsentEntry], address_key: str) -> tuple[tuple[
 
 def said_at(address_key: str) -> str:
     """The proof of an entry that was given at an address but binds the whole person."""
-    return f"address {address_key}"
+    return _SAID_AT + address_key
+
+
+def where_said(entry: ConsentEntry) -> str | None:
+    """The address (keyed hash) at which an entry was said that binds the whole person; None: not known, or not whole.
+
+    Entries of earlier releases name it in the proof.
+    """
+    if entry.address is not None:
+        return None
+    marked = entry.source is None and entry.proof is not None and entry.proof.startswith(_SAID_AT)
+    return entry.proof.removeprefix(_SAID_AT) if marked and entry.proof is not None else entry.source
 
 
 def _said_at(entry: ConsentEntry, address_key: str) -> bool:
     if entry.address is not None:
         return entry.address == address_key
-    # Entries of earlier releases name their source in the proof.
-    return entry.source == address_key or entry.proof == said_at(address_key)
+    return where_said(entry) == address_key
 
 
 def _covers(wide: ConsentEntry, narrow: ConsentEntry) -> bool:
@@ -167,9 +203,9 @@ def _covers(wide: ConsentEntry, narrow: ConsentEntry) -> bool:
 
 def _newest(entries: Iterable[ConsentEntry]) -> list[ConsentEntry]:
     """The newest entry of each scope and kind, so a ledger of thousands of lines is still read in one pass."""
-    newest: dict[tuple[str, str, str, str | None], ConsentEntry] = {}
+    newest: dict[tuple[str, str, str, str | None, str | None], ConsentEntry] = {}
     for entry in entries:
-        scope = (says(entry), entry.channel, entry.category, entry.address)
+        scope = (says(entry), entry.channel, entry.category, entry.address, entry.source)
         if scope not in newest or entry.at >= newest[scope].at:
             newest[scope] = entry
     return list(newest.values())
@@ -190,7 +226,7 @@ def _sides(
     newest = _newest(entry for entry in entries if applies(entry, channel, category, address_key))
     grants = [entry for entry in newest if entry.state == "granted"]
     withdrawn = [entry for entry in newest if entry.state == "withdrawn"]
-    binding = [entry for entry in withdrawn if not any(lifts(grant, entry) for grant in grants)]
+    binding = [entry for entry in withdrawn if not any(lifts(grant, entry, address_key) for grant in grants)]
     return binding, [grant for grant in grants if says(grant) == "granted"] or grants
 
 

@@ -84,6 +84,8 @@ _SPAN: Final = re.compile(
 )
 _MOST_WORDS: Final = 8
 """A longer text that begins like an order is a letter."""
+_HALF_AN_ORDER: Final = 2
+"""After a word that is common in other sentences too: "order sms" wants to know how it is written, a longer one may be a letter."""
 
 
 def scan(text: str, lexicon: Iterable[tuple[str, Token]]) -> list[Token] | None:
@@ -114,7 +116,15 @@ def order(said: str) -> Named | None:
             return named
         if first in _CLEAR and not is_han(rest) and len(rest.split()) < _MOST_WORDS:
             return Named((), None, clear=True)
+        if first in _COMMON and len(rest.split()) <= _HALF_AN_ORDER and _names_a_way(rest):
+            return Named((), None, clear=True)
     return None
+
+
+def _names_a_way(rest: str) -> bool:
+    """Whether one of the words is a channel, and no thing that people order: "order phone" is a wish of another kind."""
+    words_apart = [scan(word, _OF_ORDER) for word in rest.split()]
+    return any(one.role == "channel" and one.name != "voice" for found in words_apart for one in found or ())
 
 
 def quiet(text: str, said: str) -> Hours | Literal["unclear"] | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 
+from gateway.message import Mode
 from gateway.privacy.certificate import Erasure
 from gateway.privacy.scrubbing import scrubbed_answer
+from gateway.store import keys
 from gateway.store.erasing import Erasing
 from gateway.store.idempotency import Idempotency
 
@@ -26,3 +28,12 @@ class AnswerEraser:
         await self._store.count(job.id, "kept answers", count)
         await self._store.drop_codes(job.id)
         return None
+
+    async def late(self, mode: Mode, key: str, customer: str) -> None:
+        """Strip an answer that was just kept if its person went meanwhile: their erasure may be past all answers.
+
+        Whoever goes after this look has the answer handed over, since it was noted before it was kept.
+        """
+        if await self._store.is_gone(customer):
+            redacted = functools.partial(scrubbed_answer, nobody=self._store.nobody(customer))
+            await self._idempotency.redact(keys.idempotency(mode, key), redacted)

@@ -1,8 +1,8 @@
 """Short answers to what people write to steer us, sent by the channel and to the address they wrote from.
 
 An answer is an ordinary message of category `reply`, so whatever keeps messages out keeps it out too. A machine that
-answers each of our texts must not keep the two of us busy: the same answer goes to an address once in ten minutes, and a
-few a day are all it gets.
+answers each of our texts must not keep the two of us busy: the same answer goes to an address once in ten minutes, unless
+another was given between, and a few a day are all it gets.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class AutoReplies:
         nothing new. `wrote_at` opens a stranger's reply window on channels that have one. `strangers` False: nobody is
         answered who doesn't have the address as a customer.
         """
-        if not await self.may_tell(to.address, f"{template}\0{_essence(data)}", because):
+        if not await self.may_tell(to.address, f"{template}\0{to.locale or ''}\0{_essence(data)}", because):
             return None
         customer = await self._owner(to) or (await self._stranger(to, wrote_at) if strangers else None)
         if customer is None:
@@ -95,7 +95,12 @@ class AutoReplies:
         """Count one answer to an address, once for whatever it answers; False when it has had the same or too many."""
         key = self._customers.address_key(address)
         marked = hashlib.blake2b(because.encode(), digest_size=16).digest()
-        before = await self._scripts.pipe.send("SET", keys.address_told(key, what), marked, "NX", "GET", "PX", SAME_MS)
+        place = keys.address_told(key, what)
+        last = await self._scripts.pipe.send("SET", keys.address_last_told(key), place, "GET", "PX", SAME_MS)
+        if last is not None and last.decode() != place:
+            # Something else was said since, so that one is news again.
+            await self._scripts.pipe.send("DEL", last)
+        before = await self._scripts.pipe.send("SET", place, marked, "NX", "GET", "PX", SAME_MS)
         if before is not None:
             return before == marked
         return await self._scripts.use(keys.address_uses("told", key), MOST_A_DAY, DAY_MS, marked.hex()) is None

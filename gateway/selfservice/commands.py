@@ -20,6 +20,7 @@ from gateway.delivery.inbound import opened_at
 from gateway.delivery.inbox import Item
 from gateway.links import PREFERENCES, Links, preference_payload
 from gateway.people.people import Conflict, Invalid, People
+from gateway.preferences.consent import ANY, in_force
 from gateway.preferences.keywords import Keyword
 from gateway.selfservice.autoreply import AutoReplies, Sender
 from gateway.selfservice.names import Names, names_in, script_of
@@ -108,7 +109,7 @@ class Commands:
         if word.category is not None:
             what, undo = names.category(word.category), f"{start} {names.word(word.category)}"
         else:
-            what, undo = names.listed(word.channels), start
+            what, undo = names.many(word.channels), start
         await self._tell(item, "auto-stop-some", {"what": what, "undo": undo})
 
     async def _started(self, item: Item, word: Keyword) -> None:
@@ -119,7 +120,14 @@ class Commands:
         names = await self._names(item)
         what = names.category(word.category) if word.category is not None else names.everything
         # Nobody is written to whom we don't know, only because they say that they may be.
-        await self._tell(item, "auto-start", {"what": what, "stop": names.word("stop")}, strangers=False)
+        left = ", ".join([] if word.category is not None else await self._still_off(item, names))
+        await self._tell(item, "auto-start", {"what": what, "left": left, "stop": names.word("stop")}, strangers=False)
+
+    async def _still_off(self, item: Item, names: Names) -> list[str]:
+        """The kinds of messages that they have switched off by name, which START alone leaves so."""
+        found = await self._customers.load(str(item.customer)) if _known(item.customer) else None
+        off = sorted({one.category for one in in_force(found[0].consents if found else ())} - {ANY})
+        return [names.category(name) for name in off]
 
     async def _switch_on(self, item: Item, category: str) -> None:
         """Their own later word on a category that was switched off elsewhere, if nobody else writes from that address."""
@@ -127,7 +135,9 @@ class Commands:
         if [name for name in owners if _known(name)] != [item.customer]:
             return
         try:
-            await self._people.choose(str(item.customer), category, on=True, way="keyword", wording=item.inbound.text)
+            await self._people.choose(
+                str(item.customer), category, on=True, way="keyword", wording=item.inbound.text, at=item.inbound.at
+            )
         except (Invalid, KeyError):
             return  # no such category here, or erased meanwhile
 
@@ -233,7 +243,8 @@ class Commands:
             return ""
         # Until a time that follows from the item, so that it is the same link whenever it is made.
         ends = item.inbound.at + LINK_LIVES_S * 1000
-        return self._links.url_until("p", PREFERENCES, preference_payload("live", found[0].id), ends)
+        payload = preference_payload("live", found[0].id, found[0].created_at)
+        return self._links.url_until("p", PREFERENCES, payload, ends)
 
     async def _names(self, item: Item) -> Names:
         found = await self._customers.load(item.customer) if item.customer is not None else None

@@ -142,7 +142,7 @@ def _main(state: State, keys: str, facts: Facts, speaks: Tongue) -> Move | None:
             return Move(state=_to(state, "language"))
         case "5" if facts.known:
             return Move(state=_to(state, "quiet"))
-        case "9":
+        case "9" if not facts.borrowed:
             if not facts.closed:
                 return Move(state=again, said=speaks.lines(words.nothing_stopped))
             return Move(state=again, said=speaks.lines(words.started), changes=(Lift(words.start),))
@@ -193,10 +193,11 @@ def _order(state: State, keys: str, facts: Facts, _speaks: Tongue) -> Move | Non
     return Move(state=_to(state, node, group=state.group, picked=picked))
 
 
-def _confirm(state: State, keys: str, _facts: Facts, speaks: Tongue) -> Move | None:
+def _confirm(state: State, keys: str, facts: Facts, speaks: Tongue) -> Move | None:
     if keys == "1":
         changes = (SetOrder(state.group, state.picked),)
-        return Move(state=_to(state, "main"), said=speaks.lines(speaks.words.saved), changes=changes)
+        agree = speaks.words.order.agree if state.group in facts.unagreed else ""
+        return Move(state=_to(state, "main"), said=speaks.lines(speaks.words.saved, agree), changes=changes)
     return Move(state=_to(state, "order", group=state.group)) if keys == "#" else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 import msgspec
@@ -24,22 +24,36 @@ _NEVER_READ_OUT: Final = frozenset(("code",))
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Somebody on the line: their number, and whose it is. `version`: of the customer as they were read."""
+    """Somebody on the line: their number, and whose it is. `version`: of the customer as they were read.
+
+    `trusted` False: the network proves that the number is borrowed.
+    """
 
     number: str
     customer: Customer | None = None
     version: int = 0
+    trusted: bool = True
 
 
 class Callers:
     """Looks callers up. `company`: what we call ourselves; `usable`: the channels of this installation; `default`: the
-    language for people nobody knows.
+    language for people nobody knows; `linked_to`: whom operators said an address is that nobody is known to own.
     """
 
-    def __init__(self, desk: Desk, words: Words, *, usable: Collection[str], company: str, default: str) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        words: Words,
+        linked_to: Callable[[str], Awaitable[str | None]],
+        *,
+        usable: Collection[str],
+        company: str,
+        default: str,
+    ) -> None:
         self._desk = desk
         self._customers = desk.customers
         self._words = words
+        self._linked_to = linked_to
         self._rules = desk.rules
         self._clock = desk.clock
         self._usable = usable
@@ -47,25 +61,39 @@ class Callers:
         self._default = default
 
     async def who(self, number: str, *, trusted: bool) -> Caller:
-        """The one customer whose number it is; of several the one last written to there. Nobody where it isn't sure."""
+        """The one customer whose number it is; of several the one last written to there; of none whoever it was linked to.
+
+        Nobody where it isn't sure.
+        """
         if not trusted:
-            return Caller(number)
+            return Caller(number, trusted=False)
         owners = await self._customers.owners(number)
-        known = [name for name in owners if not name.startswith(ONE_OFF)] or owners
+        people = [name for name in owners if not name.startswith(ONE_OFF)]
+        linked = None if people else await self._linked_to(number)
+        known = [linked] if linked is not None else people or owners
         name = known[0] if len(known) == 1 else None
         for channel in ("voice", "sms") if len(known) > 1 else ():
             name = name or await self._customers.last_written(number, channel)
         found = await self._customers.load(name) if name is not None else None
         return Caller(number) if found is None else Caller(number, *found)
 
+    async def closed(self, caller: Caller) -> tuple[tuple[str, str], ...]:
+        """What that number has closed and may open again: (channel, category) pairs."""
+        held = [*await self._customers.bound([caller.number]), *(caller.customer.consents if caller.customer else ())]
+        return closed_by(held, self._customers.address_key(caller.number))
+
     async def facts(self, mode: Mode, caller: Caller) -> Facts:
         """What the menu needs to know."""
         person = caller.customer
-        key = self._customers.address_key(caller.number)
+        shut = await self.closed(caller)
         if person is None:
-            shut = closed_by(await self._customers.bound([caller.number]), key)
-            return Facts(language=self._default, default=self._default, company=self._company, closed=bool(shut))
-        shut = closed_by(person.consents, key)
+            return Facts(
+                language=self._default,
+                default=self._default,
+                company=self._company,
+                closed=bool(shut) and caller.trusted,
+                borrowed=not caller.trusted,
+            )
         quiet = person.preferences.quiet_hours
         own = {address.channel for address in person.addresses}
         return Facts(
@@ -79,6 +107,7 @@ class Callers:
             usual=self._rules.quiet_hours,
             closed=bool(shut),
             calls_closed=any(pair in shut for pair in (("voice", ANY), (ANY, ANY))),
+            unagreed=tuple(group for group, names in GROUPS.items() if any(self._asks(person, one) for one in names)),
             question=await self._question(mode, caller),
         )
 
@@ -89,6 +118,17 @@ class Callers:
             if name is not None:
                 found[group] = self._order(person, name, self._rules.categories[name])
         return found
+
+    def _asks(self, person: Customer, name: str) -> bool:
+        """Whether messages of a category wait for the person's agreement, whichever channel they take."""
+        category = self._rules.categories.get(name)
+        if category is None or category.consent != "opt_in":
+            return False
+        found = [
+            permission(person.consents, one.channel, name, person.keys.get(one.value), category.consent)
+            for one in person.addresses
+        ]
+        return not any(one.allowed for one in found) and any(one.code == "no_consent" for one in found)
 
     def _order(self, person: Customer, name: str, category: Category) -> tuple[str, ...]:
         """The channels by which messages of a category reach a person now, in order."""

@@ -7,16 +7,18 @@ from collections.abc import Collection
 from email.utils import parseaddr
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from gateway.channels.base import Dialled, Inbound, Line, Speech
 from gateway.delivery.desk import Desk
 from gateway.delivery.inbound import Inbox
+from gateway.delivery.inbox import InboundItems
 from gateway.delivery.withdrawals import Withdrawals
 from gateway.delivery.words import Words as MessageWords
 from gateway.message import Mode
 from gateway.people.people import Conflict, Invalid, People
-from gateway.preferences.consent import ANY, closed_by
+from gateway.preferences.consent import ANY
 from gateway.prompts import Answer
 from gateway.selfservice.ivr import Move, begin, keys_wanted, press
 from gateway.selfservice.ivr_facts import Caller, Callers
@@ -93,15 +95,16 @@ class PhoneMenu:
     async def _answer(self, mode: Mode, dialled: Dialled) -> Speech:
         if dialled.caller is None:
             return Speech(lines=self._withheld(), keys=0)
-        caller = await self._callers.who(dialled.caller, trusted=dialled.trusted)
-        facts = await self._callers.facts(mode, caller)
         state = read_state(dialled.state)
+        trusted = dialled.trusted and not (state is not None and state.borrowed)
+        caller = await self._callers.who(dialled.caller, trusted=trusted)
+        facts = await self._callers.facts(mode, caller)
         move = begin(facts) if state is None else press(state, dialled.keys, facts)
         log.info("call", call=dialled.call, node=move.state.node if move.state else "end", changes=len(move.changes))
         if move.changes:
             for change in move.changes:
                 await self._carry_out(mode, caller, change, dialled)
-            caller = await self._callers.who(dialled.caller, trusted=dialled.trusted)
+            caller = await self._callers.who(dialled.caller, trusted=trusted)
             facts = await self._callers.facts(mode, caller)
         return _speech(move, facts)
 
@@ -126,15 +129,15 @@ class PhoneMenu:
         """A withdrawal follows the number, whoever has it; what is stopped already isn't stopped again."""
         at = dialled.at or self._clock.now()
         said = Inbound(id=dialled.call, channel="voice", sender=caller.number, kind="ivr", text=change.wording, at=at)
+        who = caller.customer.id if caller.customer is not None else None
         if isinstance(change, Lift):
-            await self._withdrawals.lift(said)
+            await self._withdrawals.lift(said, None, who)
             return
-        person = caller.customer
-        held = person.consents if person is not None else await self._customers.bound([caller.number])
-        shut = closed_by(held, self._customers.address_key(caller.number))
+        shut = await self._callers.closed(caller)
+        said = await self._withdrawals.dated(said, who)
         for channel in {"calls": ("voice",), "number": ("voice", "sms"), "everything": (ANY,)}[change.what]:
             if (channel, ANY) not in shut:
-                await self._withdrawals.close(said, channel)
+                await self._withdrawals.close(said, channel, customer=who)
 
     async def _prefer(self, caller: Caller, change: SetOrder | SetLanguage | SetQuiet) -> None:
         """Change the preferences as they stand, whoever else changes them meanwhile."""
@@ -156,13 +159,20 @@ class PhoneMenu:
 
 
 def phone_menu(
-    desk: Desk, words: MessageWords, people: People, inbox: Inbox, settings: Settings, usable: Collection[str]
+    desk: Desk,
+    words: MessageWords,
+    people: People,
+    inbox: Inbox,
+    items: InboundItems,
+    settings: Settings,
+    usable: Collection[str],
 ) -> PhoneMenu:
     """The menu of this installation. `usable`: the channels it has. It has the name of the pages, else that of the e-mails."""
     default = settings.default_locale
     callers = Callers(
         desk,
         words,
+        items.linked_to,
         usable=usable,
         company=settings.brand.name or ("" if settings.smtp is None else parseaddr(settings.smtp.email_from)[0]),
         default=default,
@@ -212,4 +222,5 @@ def _speech(move: Move, facts: Facts) -> Speech:
     if move.state is None:
         return Speech(lines=move.said, keys=0)
     lines = (*move.said, *speak(move.state, facts))
-    return Speech(lines=lines, keys=keys_wanted(move.state, facts), state=move.state.written())
+    state = msgspec.structs.replace(move.state, borrowed=facts.borrowed)
+    return Speech(lines=lines, keys=keys_wanted(state, facts), state=state.written())

@@ -39,16 +39,15 @@ GROUPS: Final[dict[Group, tuple[str, ...]]] = {
 CHANNELS: Final = ("sms", "voice", "email", "wechat")
 """In the order of their keys, 1 to 4: a channel keeps its key, whatever was chosen before."""
 _LETTERS: Final = {"s": "sms", "v": "voice", "e": "email", "w": "wechat"}
-_FIELD: Final = (
-    r"[a-z_]*\.[A-Za-z0-9-]{0,35}\.[0-9]{1,3}\.[0-9]\.[a-z]*\.[svew]{0,4}\.[0-9]{0,4}\.[0-9]{0,4}\.[a-z0-9]{0,40}"
-)
+_FIELD: Final = r"[a-z_]*\.[A-Za-z0-9-]{0,35}\.[0-9]{1,3}\.[0-9]\.[a-z]*\.[svew]{0,4}\.[0-9]{0,4}\.[0-9]{0,4}\.[a-z0-9]{0,40}(?:\.b)?"
 _STATE: Final = re.compile(_FIELD)
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A place in the menu. `turns` counts what was asked in this call, `silent` how often in a row nothing came back.
 
-    `picked`: channels chosen so far; `start`, `end`: quiet hours as entered, four digits; `message`: what is answered.
+    `picked`: channels chosen so far; `start`, `end`: quiet hours as entered, four digits; `message`: what is answered;
+    `borrowed`: the network has proved that the number is not the caller's, once for the whole call.
     """
 
     node: Node
@@ -60,6 +59,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     start: str = ""
     end: str = ""
     message: str = ""
+    borrowed: bool = False
 
     def written(self) -> str:
         """The place as a part of an address."""
@@ -74,6 +74,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             self.start,
             self.end,
             self.message,
+            *(("b",) if self.borrowed else ()),
         )
         return ".".join(str(part) for part in parts)
 
@@ -82,7 +83,7 @@ def read_state(text: str) -> State | None:
     """A place as `written`; None for anything else, such as one of another release."""
     if not _STATE.fullmatch(text):
         return None
-    name, language, turns, silent, group, picked, start, end, message = text.split(".")
+    name, language, turns, silent, group, picked, start, end, message, *borrowed = text.split(".")
     node: Node | None = next((node for node in get_args(Node) if node == name), None)
     if node is None or group not in GROUPS:
         return None
@@ -96,6 +97,7 @@ def read_state(text: str) -> State | None:
         start=start,
         end=end,
         message=message,
+        borrowed=bool(borrowed),
     )
 
 
@@ -114,7 +116,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     `known`: the number is one customer's. `ways`: the channels in use for each group, in order. `channels`: those there is
     an address for. `quiet`: the hours in force, `usual` those of the installation; None: none. `closed`: the number has
-    stopped something, `calls_closed`: its calls. `question`: what they may have called back about.
+    stopped something, `calls_closed`: its calls. `borrowed`: it is proved not to be the caller's, who may only stop.
+    `unagreed`: the groups that nobody gets before they agree, and they haven't. `question`: what they may have called back about.
     """
 
     language: str
@@ -127,6 +130,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     usual: QuietHours | None = None
     closed: bool = False
     calls_closed: bool = False
+    borrowed: bool = False
+    unagreed: tuple[Group, ...] = ()
     question: Question | None = None
 
 

@@ -78,11 +78,12 @@ class GroupWords(_Words, frozen=True):
 
 
 class OrderWords(_Words, frozen=True):
-    """Choosing channels one after the other. `option`, `way` and `name` are by channel."""
+    """Choosing channels one after the other. `agree`: of messages nobody gets before they agree. `option`, `way` and `name` are by channel."""
 
     first: str
     next: str
     done: str
+    agree: str
     option: dict[str, str]
     way: dict[str, str]
     name: dict[str, str]

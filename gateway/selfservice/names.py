@@ -20,6 +20,7 @@ class Names(msgspec.Struct, frozen=True):
     """The names in one language. `between` stands between the channels of an order, `everything` for all messages."""
 
     channels: Mapping[str, str]
+    plural: Mapping[str, str]
     categories: Mapping[str, str]
     words: Mapping[str, str]
     between: str
@@ -41,6 +42,10 @@ class Names(msgspec.Struct, frozen=True):
         """Several channels, in no order."""
         return ", ".join(self.channel(name) for name in channels)
 
+    def many(self, channels: Iterable[str]) -> str:
+        """What comes by several channels: "no more phone calls"."""
+        return ", ".join(self.plural.get(name, self.channel(name)) for name in channels)
+
 
 def names_in(language: str | None, default: str) -> Names:
     """The names in the language that suits best."""
@@ -50,7 +55,7 @@ def names_in(language: str | None, default: str) -> Names:
         chosen = pick(cast("Mapping[str, Any]", found[part]), language, default)
         return chosen[1] if chosen is not None else found[part]["en"]
 
-    return Names(of("channels"), of("categories"), of("words"), of("between"), of("all"))
+    return Names(of("channels"), of("plural"), of("categories"), of("words"), of("between"), of("all"))
 
 
 def script_of(text: str, default: str) -> str:

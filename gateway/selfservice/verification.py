@@ -9,12 +9,13 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
+import unicodedata
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
 import msgspec
 
-from gateway.customer import Address
+from gateway.customer import Address, Customer
 from gateway.delivery.intake import Intake
 from gateway.delivery.request import NewMessage, Recipient, Rejected
 from gateway.delivery.room import NoRoom
@@ -65,6 +66,7 @@ return {'wrong', left}
 class Challenge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A code that is out: for whom, to which address, what for.
 
+    `born`: when the customer was created (ms): of two who had the same id one after the other, it is for that one.
     `more`: other addresses that it proves too (the same number for calls); `instead`: the one it takes the place of.
     """
 
@@ -73,6 +75,7 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     address: Address
     more: tuple[Address, ...] = ()
     instead: Address | None = None
+    born: int = 0
 
 
 class Wrong(msgspec.Struct, frozen=True):
@@ -132,19 +135,23 @@ class Verification:
             raise
         return name
 
-    async def look(self, name: str, customer: str, purpose: Purpose) -> Challenge | None:
+    async def look(self, name: str, customer: Customer, purpose: Purpose) -> Challenge | None:
         """A challenge of this customer that is still open."""
         raw = await self._scripts.urgent.send("HGET", keys.challenge(name), "w") if _ID.fullmatch(name) else None
         found = None if raw is None else msgspec.msgpack.decode(raw, type=Challenge)
-        fits = found is not None and found.customer == customer and found.purpose == purpose
-        return found if fits else None
+        if found is None or (found.customer, found.purpose) != (customer.id, purpose):
+            return None
+        return found if found.born in (0, customer.created_at) else None
 
-    async def check(self, name: str, customer: str, purpose: Purpose, given: str) -> Challenge | Wrong:
-        """Try a code: the challenge it proves, once; else how many tries are left."""
-        code = _NOT_DIGITS.sub("", given)[: 4 * DIGITS]
+    async def check(self, name: str, customer: Customer, purpose: Purpose, given: str) -> Challenge | Wrong:
+        """Try a code: the challenge it proves, once; else how many tries are left. What can't be a code costs none."""
+        # Chinese keyboards give full-width digits.
+        code = _NOT_DIGITS.sub("", unicodedata.normalize("NFKC", given[: 16 * DIGITS]))
         if await self.look(name, customer, purpose) is None:
             return Wrong(0)
-        digest = self._digest(name, code) if _CODE.fullmatch(code) else b"-"
+        if not _CODE.fullmatch(code):
+            return Wrong(TRIES - int(await self._scripts.urgent.send("HGET", keys.challenge(name), "t") or 0))
+        digest = self._digest(name, code)
         answer = await self._scripts.urgent.send("EVALSHA", self._try, 1, keys.challenge(name), digest, TRIES)
         match answer[0]:
             case b"right":
@@ -175,7 +182,7 @@ class Verification:
         data = {"code": code, "spoken": ", ".join(code), "minutes": LIVES_S // 60}
         reach = {"within": LIVES_S}
         try:
-            new = NewMessage(category="code", recipient=to, template="code", data=data, reach=reach)
+            new = NewMessage(category="code", recipient=to, template="code", data=data, reach=reach, proves=True)
             made, _ = await self._intake.accept("live", new, self._intake.origin())
         except Rejected:
             raise NotSent("no_template") from None

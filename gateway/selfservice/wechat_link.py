@@ -83,14 +83,16 @@ class WeChatLinks:
         """Whether there is an account to be joined with."""
         return self._account is not None
 
-    async def begin(self, customer: str) -> Invitation:
-        """A new code for a person. Raises NotLinkedError (WeChat gives none), TooManyCodes."""
+    async def begin(self, customer: str, born: int = 0) -> Invitation:
+        """A new code for a person, for nobody else who has their id later (`born`: when they were created, ms). Raises NotLinkedError (WeChat gives none), TooManyCodes."""
         account, token = self._given(), secrets.token_hex(20)
         uses = keys.of_customer(customer).uses("wechat", customer)
         if await self._scripts.use(uses, MOST_AN_HOUR, HOUR_MS, token) is not None:
             raise TooManyCodes
         # Known to us before WeChat knows it: a scan can't come too early.
-        await self._scripts.pipe.send("SET", keys.invitation(token), _WAITS + customer.encode(), "EX", LIVES_S)
+        await self._scripts.pipe.send(
+            "SET", keys.invitation(token), _WAITS + f"{customer}\n{born}".encode(), "EX", LIVES_S
+        )
         return Invitation(token, await account.qr_code(token, LIVES_S))
 
     async def waits(self, token: str) -> bool:
@@ -103,8 +105,11 @@ class WeChatLinks:
 
         The same scan worked off again gives the same, so it may be called again with the same item.
         """
-        customer = await self._claimed(inbound.text, inbound.sender)
-        if customer is None or not await self._link(customer, inbound, "wechat_link"):
+        claimed = await self._claimed(inbound.text, inbound.sender)
+        if claimed is None:
+            return None
+        customer, _, born = claimed.partition("\n")
+        if not await self._link(customer, int(born or 0), inbound, "wechat_link"):
             return None
         to = Sender(channel=CHANNEL, address=inbound.sender, customer=customer)
         because = f"{CHANNEL}\0{inbound.id}"
@@ -118,12 +123,12 @@ class WeChatLinks:
         """
         return self._given().sign_in_url(back, state)
 
-    async def signed_in(self, customer: str, code: str) -> None:
+    async def signed_in(self, customer: str, code: str, born: int = 0) -> None:
         """Join a person with whoever a sign-in's code stands for. Raises NotLinkedError, KeyError when they are gone."""
         openid = await self._given().openid_of(code)
         at = self._clock.now()
         said = Inbound(id=code, channel=CHANNEL, sender=openid, kind="scan", at=at, opens=0)
-        if not await self._link(customer, said, "wechat_sign_in"):
+        if not await self._link(customer, born, said, "wechat_sign_in"):
             raise NotLinkedError("no openid, or too many addresses")
 
     def standing(self, customer: Customer) -> Standing:
@@ -155,7 +160,7 @@ class WeChatLinks:
         before = await pipe.send("SET", place, mine + customer, "XX", "GET", "KEEPTTL")
         return customer.decode() if before == held else None
 
-    async def _link(self, customer: str, said: Inbound, way: str) -> bool:
+    async def _link(self, customer: str, born: int, said: Inbound, way: str) -> bool:
         """Add the openid to the person, with a line in the ledger; False when they are gone or can't have it."""
         try:
             openid = normalise(CHANNEL, said.sender)
@@ -167,6 +172,8 @@ class WeChatLinks:
         opened = opened_at(said, self._window)
 
         def linked(known: Customer) -> tuple[Customer, list[ConsentEntry]] | None:
+            if born not in (0, known.created_at):
+                raise KeyError(customer)
             held = any((one.channel, one.value) == (CHANNEL, openid) for one in known.addresses)
             if not held and len(known.addresses) >= MOST_ADDRESSES:
                 return None

@@ -45,8 +45,9 @@ async def ask(pipe: Pipe, *command: Any, durable: bool = False) -> Any:
 
 
 def scope(entry: ConsentEntry) -> tuple[str, str, str, str]:
-    """Entries of one scope speak of the same things: only the newest of them counts."""
-    return entry.channel, entry.category, entry.address or "", says(entry)
+    """Entries of one scope speak of the same things, from the same place: only the newest of them counts."""
+    place = entry.address or (f"from {entry.source}" if entry.source else "")
+    return entry.channel, entry.category, place, says(entry)
 
 
 def compacted(entries: Iterable[ConsentEntry]) -> tuple[ConsentEntry, ...]:

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from gateway.customer import Address, ConsentEntry, Customer, Evidence
-from gateway.preferences.consent import ANY, dated, in_force
+from gateway.preferences.consent import ANY, dated, of_person
 from gateway.store import keys
 from gateway.store.addresses import Hints, ask, compacted, needs_proof, news
 from gateway.store.clock import Clock
@@ -216,8 +216,8 @@ class Customers(Records):
         # Wording and proof can name the person, so they don't outlive the record.
         kept = [
             msgspec.structs.replace(entry, wording="(erased)", proof=None)
-            for entry in in_force(current.consents)
-            if entry.address is None and entry.way != OWNERS_WAY
+            for entry in of_person(current.consents)
+            if entry.way != OWNERS_WAY
         ]
         if not kept:
             return []
@@ -269,8 +269,7 @@ def _inherited(owners: Iterable[Customer], address_keys: Sequence[str]) -> list[
     return [
         msgspec.structs.replace(entry, address=key, way=OWNERS_WAY)
         for owner in owners
-        for entry in in_force(owner.consents)
-        if entry.address is None
+        for entry in of_person(owner.consents)
         for key in dict.fromkeys(address_keys)
         if key in owner.keys.values()
     ]

@@ -60,6 +60,10 @@ class Erasing:
             if of_customer(name) is of_customer(customer):
                 return name
 
+    async def is_gone(self, customer: str) -> bool:
+        """Whether there is no record of a customer."""
+        return not await self._pipe.send("HEXISTS", of_customer(customer).customer(customer), "s")
+
     async def latest(self, customer: str) -> str | None:
         """The last erasure of a customer of that id, while its certificate is kept."""
         found = await self._pipe.send("GET", of_customer(customer).erased(self.who(customer)))

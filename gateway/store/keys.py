@@ -201,6 +201,11 @@ def address_told(address_key: str, what: str) -> str:
     return f"{{a:{address_key}}}:told:{digest(what)}"
 
 
+def address_last_told(address_key: str) -> str:
+    """The key of the answer that an address was given last (string, minutes)."""
+    return f"{{a:{address_key}}}:told-last"
+
+
 def address_uses(scope: str, address_key: str) -> str:
     """Texts and calls to an address that count against a limit (zset by time)."""
     return f"{{a:{address_key}}}:uses:{scope}"

@@ -68,7 +68,8 @@ class Pipe:
     async def send_all(self, commands: Sequence[tuple[Command, bool]]) -> list[Any]:
         """The answers to commands (and whether each is `durable`) that may leave together, errors in their places.
 
-        On one server they are carried out in this order. Raises TypeError before anything is sent.
+        On one server those that are durable are carried out in this order, and so are the others; neither waits for the
+        other, unless no replica is waited for. Raises TypeError before anything is sent.
         """
         for command, _ in commands:
             check(command)

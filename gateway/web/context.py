@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.delivery.receipts import Receipts
     from gateway.delivery.room import Room
     from gateway.people.people import People
+    from gateway.privacy.answers import AnswerEraser
     from gateway.privacy.erasures import Erasures
     from gateway.privacy.export import Holdings
     from gateway.routing.route import Rules
@@ -121,6 +122,7 @@ class Gateway(Protocol):
     verification: Verification
     wechat_links: WeChatLinks
     erasures: Erasures
+    answer_eraser: AnswerEraser
     holdings: Holdings
     channels: dict[Mode, Mapping[str, Channel]]
 

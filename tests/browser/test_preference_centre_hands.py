@@ -13,7 +13,7 @@ from tests.support.browsing import code_by_sms, link, phone
 from tests.support.centre import ANA
 from tests.support.running import Running, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 EN = texts_in("en")
 
 
@@ -29,8 +29,9 @@ async def done(page: Page, words: str) -> None:
 
 async def test_the_whole_journey_without_a_script(house: Running, chromium: Browser) -> None:
     await house.service.gateway.people.put("plain", ANA)
+    base = await link(house, "plain")
     async with phone(chromium, java_script_enabled=False) as page:
-        await page.goto(link(house, "plain"))
+        await page.goto(base)
         await page.get_by_role("button", name="Move E-mail up").click()
         await done(page, EN.done.order)
         await page.get_by_role("button", name="Don't use Phone call").click()
@@ -72,7 +73,7 @@ async def test_the_whole_journey_without_a_script(house: Running, chromium: Brow
         await page.get_by_role("button", name="Forget me now").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text(EN.forget.begun)
         assert (await page.locator("dd").text_content() or "").strip()
-        await page.goto(link(house, "plain"))
+        await page.goto(base)
         await expect(page.get_by_role("status")).to_have_text(EN.forget.gone)
     assert await house.service.gateway.customers.load("plain") is None
 
@@ -89,7 +90,7 @@ async def test_by_keyboard_alone(house: Running, chromium: Browser) -> None:
         raise AssertionError(selector)
 
     async with phone(chromium) as page:
-        await page.goto(link(house, "keys"))
+        await page.goto(await link(house, "keys"))
         await focus(page, "#down-sms")
         outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid", "where one is can be seen"
@@ -107,7 +108,7 @@ async def test_by_keyboard_alone(house: Running, chromium: Browser) -> None:
         assert await page.evaluate("document.activeElement.id") == "switch-follow_up"
         assert await page.evaluate("document.activeElement.ariaChecked") == "false"
         await page.evaluate("scrollTo(0, 0)")
-        await page.goto(link(house, "keys") + "/about/marketing")
+        await page.goto(await link(house, "keys") + "/about/marketing")
         await focus(page, "#agree-email")
         await page.keyboard.press("Enter")
         await done(page, EN.done.agreed)
@@ -115,8 +116,8 @@ async def test_by_keyboard_alone(house: Running, chromium: Browser) -> None:
 
 async def test_a_line_is_dragged_to_its_place(house: Running, chromium: Browser) -> None:
     await house.service.gateway.people.put("drag", ANA)
-    async with phone(chromium, viewport={"width": 320, "height": 1000}) as page:
-        await page.goto(link(house, "drag"))
+    async with phone(chromium, viewport={"width": 320, "height": 1000}, reduced_motion="no-preference") as page:
+        await page.goto(await link(house, "drag"))
         grip, last = page.locator("#way-sms .grip"), page.locator("#way-voice")
         start, end = await grip.bounding_box(), await last.bounding_box()
         assert start is not None
@@ -141,7 +142,7 @@ async def test_a_line_is_dragged_to_its_place(house: Running, chromium: Browser)
 async def test_a_page_goes_on_where_one_was(house: Running, chromium: Browser) -> None:
     await house.service.gateway.people.put("place", ANA)
     async with phone(chromium) as page:
-        await page.goto(link(house, "place"))
+        await page.goto(await link(house, "place"))
         await page.locator("#switch-survey").scroll_into_view_if_needed()
         before = await page.evaluate("scrollY")
         assert before > 300

@@ -72,6 +72,7 @@ class Twilio:
         self.updates: list[tuple[str, dict[str, str]]] = []
         self.told: dict[str, deque[Told]] = defaultdict(deque)
         self.asked: list[str] = []
+        self.deleted: list[str] = []
         self.lists_known = True
         self.public = ""
         self.base = ""
@@ -88,6 +89,7 @@ class Twilio:
             web.get(root + "/Calls.json", self._list),
             web.post(root + "/Calls/{sid}.json", self._update),
             web.get(root + "/{kind}/{sid}.json", self._fetch),
+            web.delete(root + "/{kind}/{sid}.json", self._delete),
             web.get(root + ".json", self._account),
         ])  # fmt: skip
 
@@ -145,6 +147,11 @@ class Twilio:
             if one.sid == request.match_info["sid"]:
                 return web.json_response(self._resource(one))
         return web.json_response({"code": 20404, "message": "no", "status": 404}, status=404)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        """Twilio forgets a text or a call."""
+        self.deleted.append(request.match_info["sid"])
+        return web.Response(status=204)
 
     async def _update(self, request: web.Request) -> web.Response:
         sid = request.match_info["sid"]

@@ -81,7 +81,11 @@ class WeChat:
         self.app.add_routes([
             web.post("/cgi-bin/stable_token", self._token),
             web.post("/cgi-bin/message/{kind}/send", self._send),
+            web.post("/cgi-bin/qrcode/create", self._code),
+            web.get("/sns/oauth2/access_token", self._signed_in),
         ])  # fmt: skip
+        self.scenes: list[str] = []
+        self.signed_in: dict[str, str] = {}
 
     async def _token(self, request: web.Request) -> web.Response:
         return web.json_response({"access_token": "token", "expires_in": 7200})
@@ -92,6 +96,19 @@ class WeChat:
         self.sent.append(body)
         told = self.told[body["touser"]]
         return web.json_response(told.popleft() if told else {"errcode": 0, "errmsg": "ok", "msgid": body["msgid"]})
+
+    async def _code(self, request: web.Request) -> web.Response:
+        """A code to be scanned; `scenes` keeps what each holds."""
+        self.scenes.append((await request.json())["action_info"]["scene"]["scene_str"])
+        shown = f"http://weixin.qq.com/q/{len(self.scenes)}"
+        return web.json_response({"ticket": f"ticket{len(self.scenes)}", "expire_seconds": 900, "url": shown})
+
+    async def _signed_in(self, request: web.Request) -> web.Response:
+        """Who signed in with this code (`signed_in`); each code once."""
+        openid = self.signed_in.pop(request.query["code"], "")
+        if not openid:
+            return web.json_response({"errcode": 40029, "errmsg": "invalid code"})
+        return web.json_response({"access_token": "t", "expires_in": 7200, "openid": openid, "scope": "snsapi_base"})
 
     async def got(self, openid: str, count: int = 1) -> dict[str, Any]:
         """The so-manieth message to a follower, once it is there."""
@@ -121,6 +138,12 @@ class WeChat:
             "<MsgType>event</MsgType><Event>TEMPLATESENDJOBFINISH</Event>"
             f"<MsgID>{msgid}</MsgID><Status>{status}</Status>"
         )
+        return await self.post(openid, inner)
+
+    async def scans(self, openid: str, scene: str, *, follows: bool = True) -> tuple[int, str]:
+        """The event of a scan, by a follower or by somebody who follows by it."""
+        event, key = ("SCAN", scene) if follows else ("subscribe", f"qrscene_{scene}")
+        inner = f"<MsgType>event</MsgType><Event>{event}</Event><EventKey>{key}</EventKey><Ticket>t</Ticket>"
         return await self.post(openid, inner)
 
     async def writes(self, openid: str, words: str) -> tuple[int, str]:

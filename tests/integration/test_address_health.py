@@ -211,6 +211,6 @@ async def test_a_code_reaches_a_dead_address_and_revives_it(redis_url: str, tmp_
         assert code is not None
         found = await health(gw, "sms")
         assert found is not None, "having been sent a code proves nothing"
-        assert await gw.gateway.verification.check(name, "maria", "open", code[0]) == wanted
+        assert await gw.gateway.verification.check(name, await gw.customer("maria"), "open", code[0]) == wanted
         assert await health(gw, "sms") is None
         assert len((await handed(gw)).attempts) == 1

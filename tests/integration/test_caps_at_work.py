@@ -14,7 +14,7 @@ from gateway.channels.base import Refused
 from gateway.message import Fault, Message
 from gateway.settings import load
 from gateway.settings_types import BadSettings
-from tests.support.core import Core, core
+from tests.support.core import Core, core, until
 from tests.support.scripted import Scripted
 
 NUMBER: Final = "+306912345601"
@@ -82,7 +82,7 @@ async def test_a_message_that_has_begun_goes_on_although_others_have_used_the_ca
     await made.when(second, lambda found: found.attempts)
     await made.age(first, 3600)
     await made.when(first, lambda found: len(found.attempts) == 2)
-    assert email.to() == [first.id]
+    await until(lambda: email.to() == [first.id])
 
 
 def test_what_the_settings_say_is_what_routing_obeys(tmp_path: Path) -> None:

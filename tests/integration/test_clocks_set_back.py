@@ -46,8 +46,8 @@ async def may(gw: Core, channel: str, value: str, category: str = "outage") -> b
 
 
 async def says_at_once(gw: Core, said: Inbound) -> None:
-    inbox = gw.gateway.inbox
-    await inbox.at_once("live", said, await inbox.note("live", said))
+    await gw.gateway.inbox.note("live", said)
+    await gw.gateway.inbox.at_once("live", said)
 
 
 async def test_a_stop_is_later_than_what_was_agreed_to_before(made: Core) -> None:
@@ -58,6 +58,17 @@ async def test_a_stop_is_later_than_what_was_agreed_to_before(made: Core) -> Non
     assert await may(made, "email", MAIL)
     newest = (await made.gateway.customers.ledger("ana"))[-1]
     assert (newest.state, newest.wording) == ("withdrawn", "STOP")
+
+
+async def test_a_stop_is_later_than_the_start_before_it(made: Core) -> None:
+    made.work()
+    assert await made.hears(PHONE, "STOP") == "consent"
+    assert await made.hears(PHONE, "START") == "consent"
+    assert await may(made, "sms", PHONE)
+    await made.stop()
+    set_back(made)
+    await says_at_once(made, text(made, "STOP"))
+    assert not await may(made, "sms", PHONE)
 
 
 async def test_the_worker_dates_it_as_it_was_dated_when_it_came(made: Core) -> None:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from gateway.app import Gateway
+from gateway.cli.customers import told as summary
 from gateway.cli.exporting import write_all
 from gateway.cli.importing import Job, Outcome, carry_out
 from gateway.people.files import BadFile
@@ -97,6 +98,25 @@ async def test_what_was_stopped_goes_on_where_it_was(
     assert (await run(gateway, source)).resumed_after == 0
 
 
+async def test_own_choices_are_counted_unless_overwritten(
+    gateway: Gateway, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("id,name,channels\nc-1,One,email\nc-2,Two,email\n")
+    await run(gateway, source)
+    await gateway.people.put_preferences("c-1", {"channels": ["sms"]}, way="page")
+    assert (await run(gateway, source, dry_run=True)).choices_kept == 1
+    done = await run(gateway, source)
+    assert (done.kept, done.choices_kept) == (2, 1)
+    summary(done, json=False)
+    assert "Kept 1 person's own choices." in capsys.readouterr().out
+    knowingly = await run(gateway, source, overwrite_preferences=True)
+    assert (knowingly.kept, knowingly.choices_kept) == (2, 0)
+    stands = await gateway.people.preferences("c-1")
+    assert stands is not None
+    assert stands.view == {"channels": ["email"]}
+
+
 async def test_another_file_of_the_same_name_is_read_from_its_start(gateway: Gateway, tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_text(table(4))
@@ -135,6 +155,7 @@ async def test_what_goes_out_comes_in_again_unchanged(gateway: Gateway, tmp_path
             {"channel": "email", "value": "ana@example.org"},
         ],
         "attributes": {"area": "Κυψέλη", "n": {"deep": [1, None, True]}, "id": "other"},
+        "preferences_by": "person",
         "preferences": {"channels": ["sms"], "quiet_hours": None, "categories": {"survey": {"enabled": False}}},
         "consents": [{**entry, "state": "granted", "at": "2026-01-01T00:00:00Z", "proof": "form 7"}],
     }
@@ -142,6 +163,8 @@ async def test_what_goes_out_comes_in_again_unchanged(gateway: Gateway, tmp_path
     source = tmp_path / "in.ndjson"
     source.write_bytes(b"\n".join(map(msgspec.json.encode, [row, *more])))
     assert (await run(gateway, source)).rejected == 0
+    await gateway.people.put("c-0", {"addresses": []})
+    await gateway.people.put_preferences("c-0", {}, way="page")
     before = {one["id"]: one async for page in gateway.people.all_portable() for one in page}
 
     out = tmp_path / name

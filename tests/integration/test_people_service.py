@@ -49,7 +49,7 @@ async def may(customers: Customers, channel: str, category: str) -> bool:
 async def imported(people: People, *rows: Any) -> dict[int, list[str]]:
     found = [pair async for pair in people.import_rows(list(enumerate(rows, 1)))]
     assert [number for number, _ in found] == list(range(1, len(rows) + 1))
-    return {number: [pointer for pointer, _ in problems] for number, problems in found if problems}
+    return {number: [pointer for pointer, _ in told.problems] for number, told in found if told.problems}
 
 
 async def test_put_makes_then_replaces_whole(people: People) -> None:

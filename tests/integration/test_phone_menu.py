@@ -9,13 +9,15 @@ from typing import Any, Final
 
 import pytest
 
-from gateway.channels.base import Dialled, Speech
+from gateway.channels.base import Dialled, Inbound, Speech
+from gateway.delivery.inbox import Listed, Wanted
 from gateway.people.people import Conflict
 from gateway.selfservice import ivr_service
 from gateway.selfservice.ivr_service import PhoneMenu, phone_menu
 from gateway.selfservice.ivr_state import State, read_state
 from gateway.selfservice.ivr_words import words_in
 from gateway.store.customers import Customers
+from tests.support.core import until
 from tests.support.running import Running, running
 
 PHONE: Final = "+447400000351"
@@ -31,12 +33,12 @@ async def gw(redis_url: str, tmp_path: Path) -> AsyncGenerator[Running]:
 @pytest.fixture
 def menu(gw: Running) -> PhoneMenu:
     gateway = gw.service.gateway
-    parts = (gateway.desk, gateway.words, gateway.people, gateway.inbox)
+    parts = (gateway.desk, gateway.words, gateway.people, gateway.inbox, gateway.inbound)
     return phone_menu(*parts, gateway.settings, gateway.channels["live"])
 
 
-def call(state: str = "", keys: str = "", *, at: int = 1_795_337_462_000, trusted: bool = True) -> Dialled:
-    return Dialled(call="CA1", caller=PHONE, state=state, keys=keys, at=at, trusted=trusted)
+def call(state: str | None = "", keys: str = "", *, at: int = 1_795_337_462_000, trusted: bool = True) -> Dialled:
+    return Dialled(call="CA1", caller=PHONE, state=state or "", keys=keys, at=at, trusted=trusted)
 
 
 def texts(speech: Speech) -> list[str]:
@@ -55,6 +57,26 @@ async def test_a_number_that_is_proved_to_be_borrowed_opens_nothing(gw: Running,
     place = State(node="confirm", language="en", picked=("voice",)).written()
     await menu.answer("live", call(place, "1", trusted=False))
     assert (await _preferences(gw)) == {}
+
+
+async def test_a_borrowed_number_closes_and_opens_nothing_of_what_was_closed(gw: Running, menu: PhoneMenu) -> None:
+    """The network's verdict may come with the call's first request alone, so it goes along from key to key."""
+    await gw.customer("maria", voice=PHONE, sms=PHONE)
+    await menu.answer("live", call(main(), "2"))
+    ledger = await gw.service.gateway.customers.ledger("maria")
+    assert len(ledger) == 1
+    heard = await menu.answer("live", call(trusted=False))
+    for keys in ("1", "9", "0", "9"):
+        heard = await menu.answer("live", call(heard.state, keys, at=1_795_337_500_000))
+        assert EN.main.started not in texts(heard)
+        assert EN.main.start not in texts(heard), "what can't be done isn't offered"
+    assert await gw.service.gateway.customers.ledger("maria") == ledger
+    heard = await menu.answer("live", call(heard.state, "2", at=1_795_337_600_000))
+    assert EN.main.number_stopped in texts(heard), "it is kind to everybody to stop"
+    assert ("sms", "withdrawn") in {(e.channel, e.state) for e in await gw.service.gateway.customers.ledger("maria")}
+    heard = await menu.answer("live", call())
+    heard = await menu.answer("live", call(heard.state, "9", at=1_795_337_700_000))
+    assert EN.main.started in texts(heard), "whoever has the telephone may"
 
 
 async def test_a_place_of_another_release_begins_again(gw: Running, menu: PhoneMenu) -> None:
@@ -126,6 +148,17 @@ async def test_a_one_off_recipient_is_known_by_the_number(gw: Running, menu: Pho
     assert words_in("el").main.stop_all in texts(said)
 
 
+async def test_who_puts_offers_in_order_hears_that_they_must_agree(gw: Running, menu: PhoneMenu) -> None:
+    await gw.customer("maria", voice=PHONE, sms=PHONE)
+    offers = State(node="confirm", language="en", group="marketing", picked=("sms",)).written()
+    assert EN.order.agree in texts(await menu.answer("live", call(offers, "1")))
+    surveys = State(node="confirm", language="en", group="survey", picked=("sms",)).written()
+    assert EN.order.agree not in texts(await menu.answer("live", call(surveys, "1")))
+    agreed = {"channel": "sms", "category": "marketing", "state": "granted", "way": "form", "wording": "Yes, offers."}
+    assert (await gw.api("POST", "/v1/customers/maria/consents", agreed)).status == 201
+    assert EN.order.agree not in texts(await menu.answer("live", call(offers, "1")))
+
+
 async def test_places_name_nobody(gw: Running, menu: PhoneMenu) -> None:
     """They stand in addresses, which are logged on the way."""
     await gw.customer("maria", voice=PHONE, sms=PHONE)
@@ -137,6 +170,37 @@ async def test_places_name_nobody(gw: Running, menu: PhoneMenu) -> None:
         assert read_state(said.state) is not None
         said = await menu.answer("live", call(said.state, keys))
     assert (await _preferences(gw))["channels"] == ["voice", "sms"]
+
+
+async def test_a_number_that_an_operator_linked_is_known(gw: Running, menu: PhoneMenu) -> None:
+    """Nobody is known to own it; somebody wrote from there, and an operator said who that is."""
+    await gw.customer("maria", email="maria@example.org")
+    gateway = gw.service.gateway
+    await gateway.inbox.note("live", Inbound(id="i1", channel="sms", sender=PHONE, text="Me!", at=1_795_337_462_000))
+    assert EN.unknown in texts(await menu.answer("live", call()))
+
+    async def written() -> list[Listed]:
+        return (await gateway.inbound.page("live", Wanted(), 10, None))[0]
+
+    await until(written)
+    [item] = await written()
+    await gateway.inbound.link("live", item.id, "maria")
+    assert EN.unknown not in texts(await menu.answer("live", call()))
+
+    async def allowed() -> bool:
+        body = {"customer": "maria", "category": "service", "content": {"text": "Hello"}}
+        done = await gw.api("POST", "/v1/messages?dry_run=true", body)
+        return bool(done.body["verdict"]["state"] != "suppressed")
+
+    assert await allowed()
+    said = await menu.answer("live", call(State(node="stop_all", language="en").written(), "1"))
+    assert EN.stop_all.done in texts(said)
+    assert not await allowed(), "what they were told is true"
+    said = await menu.answer("live", call(main(), "2"))
+    assert len(await gateway.customers.ledger("maria")) == 1, "calls to the number bind the number"
+    said = await menu.answer("live", call(said.state, "9", at=1_795_337_500_000))
+    assert EN.main.started in texts(said)
+    assert await allowed()
 
 
 async def test_somebody_who_is_erased_during_the_call_is_a_stranger(gw: Running, menu: PhoneMenu) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.customer import QuietHours
-from gateway.links import PREFERENCES
+from gateway.links import PREFERENCES, preference_payload
 from gateway.web.centre.texts import texts_in
 from gateway.web.centre.zones import choices
 from gateway.web.page_texts import languages
@@ -278,7 +278,11 @@ async def test_a_link_that_does_not_open(ana: Visitor, gateway: Gateway, session
     for bad in ("/p/x", "/p/x/nothing", ana.base[:-1], "/p/" + gateway.links.sign("message", "ana", 60)):
         async with session.get(bad) as answer:
             assert answer.status == 404, bad
-    async with session.get("/p/" + gateway.links.sign(PREFERENCES, "nobody", 60)) as answer:
+    async with session.get(
+        "/p/" + gateway.links.sign(PREFERENCES, preference_payload("live", "nobody", 1), 60)
+    ) as answer:
         assert answer.status == 410
-    async with session.get("/p/" + gateway.links.sign(PREFERENCES, "nobody", -60)) as answer:
+    async with session.get(
+        "/p/" + gateway.links.sign(PREFERENCES, preference_payload("live", "nobody", 1), -60)
+    ) as answer:
         assert answer.status == 410

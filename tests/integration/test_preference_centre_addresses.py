@@ -9,10 +9,10 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.customer import ConsentEntry
-from gateway.links import PREFERENCES
+from gateway.links import PREFERENCES, preference_subject
 from gateway.selfservice.verification import ADDRESS_LIMITS, CUSTOMER_LIMITS, TRIES
 from gateway.web.centre.texts import texts_in
-from tests.support.centre import ANA, Visitor, last_code, said
+from tests.support.centre import ANA, Visitor, last_code, said, token
 from tests.support.keyleaks import leaks
 
 EN = texts_in("en")
@@ -127,9 +127,18 @@ async def test_five_tries_and_the_code_is_void(ana: Visitor) -> None:
         words = EN.code.wrong.format(left=left) if left > 1 else EN.code.wrong_one
         assert said(await ana.press(path, code=wrong)) == words
         assert ana.status == 422
-    assert said(await ana.press(path, code="")) == EN.code.void
+    assert said(await ana.press(path, code=wrong)) == EN.code.void
     assert (ana.status, said(await ana.press(path, code=code))) == (410, EN.code.void)
     assert ("sms", NEW, None) not in await held(ana)
+
+
+async def test_what_is_no_code_costs_no_try_and_digits_are_read_as_they_are_typed(ana: Visitor) -> None:
+    path = await asked(ana)
+    code, _ = await last_code(ana.gateway)
+    for typed in ("", "abc", "12345", "1234567", "١٢٣"):
+        assert said(await ana.press(path, code=typed)) == EN.code.wrong.format(left=TRIES), typed
+    await ana.press(path, code="".join(chr(0xFF10 + int(digit)) for digit in code))
+    assert ("sms", NEW, None) in await held(ana)
 
 
 async def test_a_code_is_no_use_to_anybody_else(ana: Visitor) -> None:
@@ -149,6 +158,11 @@ async def test_codes_are_few_for_an_address_and_for_a_person(ana: Visitor) -> No
     page = await ana.press("/addresses/add", channel="sms", value=NEW)
     assert ana.status == 429
     assert said(page).startswith(EN.code.too_many.partition("{")[0])
+    await ana.gateway.people.patch("ana", {"time_zone": None})
+    here = said(await ana.press("/addresses/add", channel="sms", value=NEW))
+    assert here == said(page), "the number says that she is in Athens"
+    greek = said(await ana.press("/addresses/add?lang=el", channel="sms", value=NEW))
+    assert not greek.endswith(".."), greek
     for number in range(CUSTOMER_LIMITS[0][0] - ADDRESS_LIMITS[0][0]):
         await asked(ana, f"new{number}@example.com", "email")
     await ana.press("/addresses/add", channel="email", value="one-more@example.com")
@@ -174,7 +188,7 @@ async def test_an_address_is_removed_after_a_question(ana: Visitor) -> None:
 @pytest.fixture
 async def late(ana: Visitor) -> Visitor:
     """Ana, whose link is old."""
-    ana.base = "/p/" + ana.gateway.links.sign(PREFERENCES, "ana", -60)
+    ana.base = "/p/" + await token(ana.gateway, "ana", -60)
     return ana
 
 
@@ -197,7 +211,7 @@ async def test_an_old_link_offers_a_code_to_a_known_address(late: Visitor) -> No
         assert answer.status == 200
         assert "Ana Pappas" in await answer.text()
     payload, ends = late.gateway.links.opened(PREFERENCES, opened.removeprefix("/p/"))
-    assert (payload, ends <= late.gateway.clock.now() + 3_600_000) == ("ana", True)
+    assert (preference_subject(payload)[1], ends <= late.gateway.clock.now() + 3_600_000) == ("ana", True)
     assert said(await late.press(where, code=code)) == EN.code.void
 
 

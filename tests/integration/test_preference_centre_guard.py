@@ -11,12 +11,12 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.delivery.request import NewMessage
-from gateway.links import PREFERENCES, preference_payload
+from gateway.links import PREFERENCES, preference_subject
 from gateway.message import Mode
 from gateway.store.api_keys import Scope
 from gateway.web.centre.texts import texts_in
 from gateway.web.centre.visit import POSTS_PER_HOUR
-from tests.support.centre import ANA, Visitor, said
+from tests.support.centre import ANA, Visitor, said, token
 from tests.support.web_client import Api
 from tests.support.web_parts import bearer
 
@@ -121,7 +121,7 @@ async def test_many_changes_are_slowed_down(ana: Visitor) -> None:
 
 async def test_the_link_of_a_trial_message_shows_and_changes_nothing(ana: Visitor) -> None:
     for mode in ("team", "test"):
-        ana.base = "/p/" + ana.gateway.links.sign(PREFERENCES, preference_payload(mode, "ana"), 60)
+        ana.base = "/p/" + await token(ana.gateway, "ana", 60, mode)
         assert EN.page.trial in await ana.look()
         for path in ("/stop", "/switch", "/forget", "/addresses/add"):
             page = await ana.press(
@@ -195,7 +195,7 @@ async def test_operators_make_links(ana: Visitor, admin: Api) -> None:
     async with ana.session.get(path) as answer:
         assert answer.status == 200
     payload, ends = ana.gateway.links.opened(PREFERENCES, path.removeprefix("/p/"))
-    assert payload == "ana"
+    assert preference_subject(payload) == ("live", "ana", (await ana.person()).created_at)
     assert abs(ends - ana.gateway.clock.now() - 600_000) < 10_000
     thirty = await admin("POST", "/v1/customers/ana/preference-link", status=201)
     _, ends = ana.gateway.links.opened(PREFERENCES, thirty["url"].rpartition("/")[2])

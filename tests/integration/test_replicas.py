@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,31 @@ import structlog
 
 from gateway.app import Gateway
 from gateway.check import redis_findings
-from gateway.customer import Address, ConsentEntry, Customer
 from gateway.delivery.request import NewMessage
-from gateway.store.clock import Clock
 from gateway.store.connect import connect, server_facts
-from gateway.store.customers import Customers
-from gateway.store.idempotency import Fresh, Idempotency
 from gateway.store.keys import partition
 from gateway.store.pipe import NotReplicated, Replication, StoreUnavailable
 from gateway.store.scripts import Scripts
-from tests.support.changes import change
 from tests.support.core import PHONE, Scripted, core, until, where
 from tests.support.redis_nodes import Node, in_step, replicated, sentinel, wait_for
+from tests.support.replica_acts import (
+    KEY,
+    WAIT_S,
+    accept,
+    acknowledged,
+    cancel,
+    claim,
+    finished,
+    in_a_crowd,
+    note,
+    profile,
+    scripts_on,
+    withdraw,
+)
 from tests.support.web_gateway import public, settings
 from tests.support.web_parts import bearer
 
-WAIT_S = 0.2
-ONE = Replication(1, WAIT_S)
 WANTED: dict[str, Any] = {"REDIS_REPLICAS": "1", "REDIS_REPLICA_TIMEOUT": str(WAIT_S)}
-KEY = "an-idempotency-key"
-STOP = ConsentEntry(channel="sms", category="*", state="withdrawn", way="keyword", wording="STOP", at=1_700_000_000_000)
-MARIA = Customer(id="maria", addresses=(Address("sms", PHONE),))
 
 
 @pytest.fixture(scope="module")
@@ -57,62 +60,12 @@ def replica(pair: tuple[Node, Node]) -> Node:
     return pair[1]
 
 
-@asynccontextmanager
-async def scripts_on(url: str, replication: Replication | None = ONE) -> AsyncGenerator[Scripts]:
-    """Scripts over connections that have written nothing yet."""
-    client = await connect(url, max_connections=8)
-    made = Scripts(client, replication)
-    try:
-        yield made
-    finally:
-        await made.close()
-        await client.aclose()
-
-
 def asked(customer: str = "c1") -> NewMessage:
     return NewMessage(customer=customer, category="outage", content={"text": "News."})
 
 
-async def claim(scripts: Scripts) -> object:
-    return await Idempotency(scripts, Clock()).claim("live", KEY, b"digest")
-
-
-async def finished(scripts: Scripts) -> object:
-    store = Idempotency(scripts, Clock())
-    claimed = await store.claim("live", KEY, b"digest")
-    if isinstance(claimed, Fresh):
-        await store.finish("live", KEY, b"digest", claimed, 202, b"{}")
-    return claimed
-
-
-async def accept(scripts: Scripts) -> object:
-    return await scripts.accept(partition(0), "m1", change(), b"body", "{x}count")
-
-
-async def note(scripts: Scripts) -> object:
-    return await scripts.note(partition(0), "item", b"state", 60_000)
-
-
-async def cancel(scripts: Scripts) -> object:
-    if not scripts.pipe.replicated:
-        await accept(scripts)
-    return await scripts.cancel(partition(0), "m1", 1)
-
-
-def customers(scripts: Scripts) -> Customers:
-    return Customers(scripts, Clock(), b"pepper")
-
-
-async def profile(scripts: Scripts) -> object:
-    return await customers(scripts).write(MARIA, None)
-
-
-async def withdraw(scripts: Scripts) -> object:
-    return await customers(scripts).withdraw("sms", PHONE, [STOP])
-
-
 @pytest.mark.parametrize(
-    "act", [claim, finished, accept, note, cancel, profile, withdraw], ids=lambda act: act.__name__
+    "act", [claim, finished, accept, note, cancel, profile, withdraw, in_a_crowd], ids=lambda act: act.__name__
 )
 async def test_a_repeat_proves_that_the_replica_has_it(
     primary: Node, replica: Node, act: Callable[[Scripts], Awaitable[object]]
@@ -133,6 +86,12 @@ async def test_a_new_customer_waits_too(primary: Node, replica: Node) -> None:
     async with scripts_on(primary.url) as scripts:
         with replica.frozen(), pytest.raises(NotReplicated):
             await profile(scripts)
+
+
+async def test_new_customers_of_an_import_wait_too(primary: Node, replica: Node) -> None:
+    async with scripts_on(primary.url) as scripts:
+        with replica.frozen(), pytest.raises(NotReplicated):
+            await in_a_crowd(scripts)
 
 
 async def test_a_withdrawal_from_an_address_nobody_has_waits_too(primary: Node, replica: Node) -> None:
@@ -257,8 +216,8 @@ async def test_who_hangs_on_to_a_deposed_primary_is_told_nothing() -> None:
     """Frozen, replaced, thawed: the old primary still takes writes, and nobody must be told that they count."""
     with replicated() as (old, [new]):
         async with scripts_on(old.url) as pinned:
-            assert await claim(pinned)
-            assert await note(pinned) == "ok"
+            await acknowledged(claim, pinned)
+            await acknowledged(note, pinned)
             old.freeze()
             new.ask("REPLICAOF", "NO", "ONE")
             old.thaw()

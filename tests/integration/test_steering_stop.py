@@ -44,6 +44,18 @@ async def test_start_survey_is_their_later_word_on_what_the_page_switched_off(re
         assert await route(gw, "maria", "survey") == ["sms"]
 
 
+async def test_start_survey_gives_nothing_back_that_was_switched_off_after_it(redis_url: str, tmp_path: Path) -> None:
+    """Workers were away for a minute, and the page was quicker."""
+    async with core(redis_url, tmp_path, Scripted("sms")) as gw:
+        await gw.person("maria", sms=PHONE, categories={"survey": {"enabled": False}})
+        before = gw.gateway.clock.now()
+        await gw.gateway.people.choose("maria", "survey", on=False, way="page", wording="No surveys.")
+        gw.work()
+        assert await gw.hears(PHONE, "START survey", at=before) == "consent"
+        assert await route(gw, "maria", "survey") == []
+        assert not (await gw.customer("maria")).preferences.categories["survey"].enabled
+
+
 async def test_nobody_switches_on_what_somebody_else_has_switched_off(redis_url: str, tmp_path: Path) -> None:
     async with core(redis_url, tmp_path, Scripted("sms")) as gw:
         gw.work()
@@ -102,7 +114,8 @@ async def test_stop_is_confirmed_with_the_answer_to_it_and_once(redis_url: str, 
 
         async def writes(words: str, number: str, sender: str = PHONE) -> str | None:
             item = Inbound(id=number, channel="sms", sender=sender, text=words, at=now())
-            return await inbox.at_once("live", item, await inbox.note("live", item))
+            await inbox.note("live", item)
+            return await inbox.at_once("live", item)
 
         told = await writes("STOP", "1")
         assert told is not None
@@ -122,6 +135,25 @@ async def test_stop_is_confirmed_with_the_answer_to_it_and_once(redis_url: str, 
         gw.work()
         await gw.hears(PHONE, "START")
         assert await writes("STOP", "8") is not None, "after START it is news again"
+
+
+async def test_a_repeat_of_stop_is_obeyed_at_once_too_and_undoes_no_start(redis_url: str, tmp_path: Path) -> None:
+    """Whoever had noted it died before it was obeyed, or before the provider heard of it."""
+    async with core(redis_url, tmp_path, Scripted("sms")) as gw:
+        await gw.person("maria", sms=PHONE)
+        inbox, now = gw.gateway.inbox, gw.gateway.clock.now
+        first = Inbound(id="1", channel="sms", sender=PHONE, text="STOP", at=now())
+        assert await inbox.note("live", first) == "ok"
+        repeat = Inbound(id="1", channel="sms", sender=PHONE, text="STOP", at=now() + 1000)
+        assert await inbox.note("live", repeat) == "seen"
+        assert await inbox.at_once("live", repeat) is not None
+        assert await route(gw, "maria", "outage") == []
+        gw.work()
+        await gw.hears(PHONE, "START", at=now() + 500)
+        assert await route(gw, "maria", "outage") == ["sms"]
+        await inbox.note("live", repeat)
+        await inbox.at_once("live", repeat)
+        assert await route(gw, "maria", "outage") == ["sms"]
 
 
 async def test_two_stops_at_once_are_confirmed_once(redis_url: str, tmp_path: Path) -> None:

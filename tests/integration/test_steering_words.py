@@ -11,6 +11,7 @@ import pytest
 
 from gateway.channels.base import Inbound
 from gateway.delivery.inbox import Wanted
+from gateway.links import preference_subject
 from gateway.message import Message
 from gateway.prompts import Option, Prompt
 from gateway.store.keys import of_customer
@@ -77,8 +78,8 @@ async def test_pref_gives_the_link_to_the_page(redis_url: str, tmp_path: Path) -
         gw.work()
         await gw.person("maria", sms=PHONE)
         told = await answered(gw, sms, PHONE, "PREF", "preferences")
-        token = told.rpartition("/p/")[2]
-        assert gw.gateway.links.read("preferences", token) == "maria"
+        mode, whose, _ = preference_subject(gw.gateway.links.read("preferences", told.rpartition("/p/")[2]))
+        assert (mode, whose) == ("live", "maria")
         unknown = await answered(gw, sms, STRANGER, "PREF", "preferences")
         assert "/p/" not in unknown
         assert "link in one of our messages" in unknown

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import msgspec
 
+from gateway.app import Gateway
 from gateway.web.api import customer_types
 from tests.support.web_client import ANA, NOTICE, Api, pointers
 
@@ -72,6 +74,24 @@ async def test_export_and_lift(ana: Api) -> None:
     )
     assert lifted["customers"] == ["c-1"]
     await ana("POST", "/v1/addresses/lift", {"channel": "sms", "value": "12", "reason": "works"}, status=422)
+
+
+async def test_an_import_leaves_what_people_chose(admin: Api, gateway: Gateway) -> None:
+    await admin("PUT", "/v1/customers/a", ANA, status=201)
+    await gateway.people.put_preferences("a", {"channels": ["sms"]}, way="wechat")
+    row = msgspec.json.encode({"id": "a", **ANA, "name": "Later", "preferences": {"channels": ["email"]}})
+
+    async def taken_in() -> dict[str, Any]:
+        headers = {**admin.headers, "Content-Type": "application/x-ndjson"}
+        async with admin.session.post("/v1/customers/import", data=row, headers=headers) as response:
+            return msgspec.json.decode(await response.read())
+
+    assert await taken_in() == {"rows": 1, "kept": 1, "rejected": 0, "choices_kept": 1}
+    assert (await admin("GET", "/v1/customers/a", status=200))["name"] == "Later"
+    assert await admin("GET", "/v1/customers/a/preferences", status=200) == {"channels": ["sms"]}
+    await admin("PUT", "/v1/customers/a/preferences", {"channels": ["sms"]}, status=200)
+    assert await taken_in() == {"rows": 1, "kept": 1, "rejected": 0}, "by their PUT they are the business' own"
+    assert await admin("GET", "/v1/customers/a/preferences", status=200) == {"channels": ["email"]}
 
 
 async def test_import_keeps_good_rows_and_names_bad_ones(admin: Api) -> None:

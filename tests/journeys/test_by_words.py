@@ -66,7 +66,7 @@ async def test_in_wechat_she_presses_the_menu_and_writes(gw: Running) -> None:
         lambda: gw.service.gateway.clock.now() // 1000 > stopped + 1
     )  # WeChat tells seconds, and a tie is a STOP
     await gw.sandbox.wechat.write(OPENID, "订阅")
-    await _shown(gw, "欢迎回来")
+    await _shown(gw, "继续收到我们的")
     assert await _way(gw, "ana", "wechat") == ""
     ledger = (await gw.api("GET", "/v1/customers/ana/consents")).body["items"]
     assert [(one["state"], one["way"], one["wording"]) for one in ledger] == [
@@ -91,7 +91,7 @@ async def test_stop_means_stop_and_start_means_start(gw: Running) -> None:
 
     await gw.texts_us(PHONE, "Έναρξη")
 
-    await _told(gw, PHONE, "Welcome back")
+    await _told(gw, PHONE, "hear from us here again")
     assert await _way(gw, "ana", "sms") == ""
     later = await gw.ended((await gw.send("ana"))["id"])
     assert later["verdict"]["channel"] == "sms", later

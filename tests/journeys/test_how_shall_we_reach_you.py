@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.support.centre import Visitor
+from tests.support.centre import Visitor, token
 from tests.support.running import Running, until
 
 PHONE = "+306900000155"
@@ -37,7 +37,7 @@ async def test_she_says_it_once_and_it_is_so(gw: Running) -> None:
 async def test_she_switches_surveys_off_and_the_wording_is_kept(gw: Running) -> None:
     await gw.customer("ana", sms=PHONE)
     ana = Visitor(gw.service.gateway, gw.http)
-    ana.base = gw.url + ana.base
+    ana.base = f"{gw.url}/p/{await token(gw.service.gateway, ana.id)}"
     page = await ana.look()
     await ana.press("/switch", kind="survey", on="0")
     sent = await gw.send("ana", "survey")
@@ -55,7 +55,7 @@ async def test_she_switches_surveys_off_and_the_wording_is_kept(gw: Running) -> 
 async def test_an_address_is_hers_once_she_has_typed_in_its_code(gw: Running) -> None:
     await gw.customer("ana", email=MAIL)
     ana = Visitor(gw.service.gateway, gw.http)
-    ana.base = gw.url + ana.base
+    ana.base = f"{gw.url}/p/{await token(gw.service.gateway, ana.id)}"
     await ana.look("/addresses/add")
     where = await ana.press("/addresses/add", follow=False, channel="sms", value=PHONE)
     await until(lambda: gw.sandbox.world.texts(PHONE))

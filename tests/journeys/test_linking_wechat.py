@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import pytest
 
-from gateway.links import PREFERENCES, preference_payload
 from gateway.sandbox.behaviour import State
 from gateway.store import keys
+from tests.support.centre import token
 from tests.support.running import Running, until
 
 PHONE: Final = "+447400000321"
@@ -25,8 +25,8 @@ SCAN: Final = re.compile(r'<code class="holds">([^<]+)</code>')
 class Browser:
     """A browser with cookies, on a person's own link."""
 
-    def __init__(self, gw: Running, http: aiohttp.ClientSession, customer: str) -> None:
-        self.base = f"/p/{gw.service.gateway.links.sign(PREFERENCES, customer, 3600)}"
+    def __init__(self, gw: Running, http: aiohttp.ClientSession, base: str) -> None:
+        self.base = base
         self._gw = gw
         self._http = http
         self.status = 0
@@ -47,6 +47,11 @@ class Browser:
         return unescape(found[1])
 
 
+async def browsing(gw: Running, http: aiohttp.ClientSession, customer: str, mode: str = "live") -> Browser:
+    """Somebody at their own link."""
+    return Browser(gw, http, "/p/" + await token(gw.service.gateway, customer, mode=mode))
+
+
 @pytest.fixture
 async def http() -> Any:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as made:
@@ -56,7 +61,7 @@ async def http() -> Any:
 async def test_a_scan_joins_her_and_a_message_comes_by_wechat(gw: Running, http: aiohttp.ClientSession) -> None:
     await gw.customer("maria", sms=PHONE, preferences={"channels": ["wechat", "sms"], "language": "zh-Hans"})
     gw.sandbox.world.device("openid", MARIA).following = False
-    browser = Browser(gw, http, "maria")
+    browser = await browsing(gw, http, "maria")
     code = await browser.code()
     assert '<svg class="qr"' in browser.page
     assert "请用微信扫描二维码" in browser.page
@@ -78,7 +83,7 @@ async def test_a_scan_joins_her_and_a_message_comes_by_wechat(gw: Running, http:
 
 async def test_a_code_works_once_and_only_ours_do(gw: Running, http: aiohttp.ClientSession) -> None:
     await gw.customer("maria", sms=PHONE)
-    code = await Browser(gw, http, "maria").code()
+    code = await (await browsing(gw, http, "maria")).code()
     await gw.sandbox.wechat.scan(MARIA, code)
     await until(lambda: _linked(gw, "maria", MARIA))
 
@@ -93,7 +98,7 @@ async def test_a_code_works_once_and_only_ours_do(gw: Running, http: aiohttp.Cli
 
 async def test_a_code_whose_time_is_over_joins_nobody(gw: Running, http: aiohttp.ClientSession) -> None:
     await gw.customer("maria", sms=PHONE)
-    code = await Browser(gw, http, "maria").code()
+    code = await (await browsing(gw, http, "maria")).code()
     token = gw.sandbox.wechat.linking.scene_of(code)
     key = keys.invitation(token)
     seconds = await gw.service.gateway.client.ttl(key)
@@ -113,14 +118,14 @@ async def test_two_of_a_family_on_one_wechat_are_both_bound_by_what_it_says(
 ) -> None:
     for name in ("maria", "nikos"):
         await gw.customer(name, sms=PHONE, preferences={"channels": ["wechat"]})
-        await gw.sandbox.wechat.scan(MARIA, await Browser(gw, http, name).code())
+        await gw.sandbox.wechat.scan(MARIA, await (await browsing(gw, http, name)).code())
         await until(lambda name=name: _linked(gw, name, MARIA))
 
     await gw.sandbox.wechat.unfollow(MARIA)
     await until(lambda: _closed(gw, "maria"))
     await until(lambda: _closed(gw, "nikos"))
     assert await _linked(gw, "maria", MARIA), "the address stays, closed: following again is enough"
-    page = await Browser(gw, http, "maria").opens(Browser(gw, http, "maria").base + "/wechat")
+    page = await (await browsing(gw, http, "maria")).opens((await browsing(gw, http, "maria")).base + "/wechat")
     assert "You have left our WeChat account" in page
 
     left = gw.sandbox.clock.now() // 1000
@@ -132,7 +137,7 @@ async def test_two_of_a_family_on_one_wechat_are_both_bound_by_what_it_says(
 
 async def test_inside_wechat_she_signs_in_without_a_code(gw: Running, http: aiohttp.ClientSession) -> None:
     await gw.customer("maria", sms=PHONE)
-    browser = Browser(gw, http, "maria")
+    browser = await browsing(gw, http, "maria")
     page = await browser.opens(f"{browser.base}/wechat", **INSIDE)
     assert f"{browser.base}/wechat/sign-in" in page
     assert "/wechat/sign-in" not in await browser.opens(f"{browser.base}/wechat"), "elsewhere it would lead nowhere"
@@ -157,11 +162,11 @@ async def test_inside_wechat_she_signs_in_without_a_code(gw: Running, http: aioh
 async def test_a_sign_in_that_did_not_set_out_here_joins_nobody(gw: Running, http: aiohttp.ClientSession) -> None:
     """Somebody leads her to the end of a sign-in of their own: her WeChat must not become theirs."""
     await gw.customer("mallory", sms=PHONE)
-    theirs = Browser(gw, http, "mallory")
+    theirs = await browsing(gw, http, "mallory")
     async with http.get(f"{gw.url}{theirs.base}/wechat/sign-in", allow_redirects=False) as answer:
         there = answer.headers["Location"]
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as hers:
-        victim = Browser(gw, hers, "mallory")
+        victim = await browsing(gw, hers, "mallory")
         await victim.opens(there.replace("#", f"&openid={MARIA}#"), **INSIDE)
         assert victim.status == 403
     for bad in ("", "?code=abc", "?code=abc&state=00", "?code=abc&state=" + "ff" * 40):
@@ -172,7 +177,7 @@ async def test_a_sign_in_that_did_not_set_out_here_joins_nobody(gw: Running, htt
 
 async def test_a_sign_in_counts_once(gw: Running, http: aiohttp.ClientSession) -> None:
     await gw.customer("maria", sms=PHONE)
-    browser = Browser(gw, http, "maria")
+    browser = await browsing(gw, http, "maria")
     async with http.get(f"{gw.url}{browser.base}/wechat/sign-in", allow_redirects=False) as answer:
         there = answer.headers["Location"]
     async with http.get(there.replace("#", f"&openid={MARIA}#"), allow_redirects=False) as answer:
@@ -188,7 +193,7 @@ async def test_without_wechat_or_when_it_is_away_the_page_says_so(
     gw: Running, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await gw.customer("maria", sms=PHONE)
-    browser = Browser(gw, http, "maria")
+    browser = await browsing(gw, http, "maria")
     gw.switch("wechat", State.REFUSES)
     await browser.opens(f"{browser.base}/wechat")
     assert browser.status == 503
@@ -209,7 +214,7 @@ async def test_without_wechat_or_when_it_is_away_the_page_says_so(
 
 async def test_a_link_of_a_test_message_shows_no_code(gw: Running, http: aiohttp.ClientSession) -> None:
     await gw.customer("maria", sms=PHONE)
-    browser = Browser(gw, http, preference_payload("test", "maria"))
+    browser = await browsing(gw, http, "maria", "test")
     assert '<svg class="qr"' not in await browser.opens(f"{browser.base}/wechat")
     assert browser.status == 200
     await browser.opens(f"{browser.base}/wechat/sign-in")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import math
 from collections.abc import Callable, Coroutine
 from random import Random
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -16,13 +15,11 @@ from gateway.channels.base import Inbound
 from gateway.delivery.intake import NewMessage, Origin
 from gateway.message import Message
 from gateway.prompts import Prompt
-from gateway.store.addresses import Addresses
-from gateway.store.keys import partition_of
+from tests.simulation.sayings import TEXTS, Said
 from tests.simulation.scale import Scale
-from tests.simulation.world import PEPPER, World
+from tests.simulation.world import World
 from tests.support.virtual import EPOCH_MS
 
-_keys: Final = Addresses(cast("Any", None), PEPPER)
 CATEGORIES: Final = (
     "outage",
     "outage",
@@ -37,18 +34,6 @@ CATEGORIES: Final = (
 )
 
 
-@functools.cache
-def _names(partitions: int) -> tuple[str, ...]:
-    """People who live in the partitions that are looked after."""
-    return tuple(name for name in (f"c{n}" for n in range(600)) if partition_of(name) < partitions)
-
-
-@functools.cache
-def _numbers(partitions: int) -> tuple[str, ...]:
-    """Telephone numbers whose inbound items come to these."""
-    return tuple(n for n in (f"+3069123{n:05d}" for n in range(3000)) if partition_of(_keys.key(n)) < partitions)
-
-
 class Rage:
     """The callers of a storm."""
 
@@ -58,8 +43,9 @@ class Rage:
         self.scale = scale
         self.calm = calm
         self.accepted: dict[str, Message] = {}
-        self.people = _names(scale.partitions)[: scale.people]
-        self._free = list(_numbers(scale.partitions)[::-1])
+        self.said: dict[str, Said] = {}
+        self.people = [f"c{n}" for n in range(scale.people)]
+        self._free = [f"+3069123{n:05d}" for n in range(60)]
         self.phones = {name: self._free.pop() for name in self.people}
         if random.random() < 0.3:
             self.phones[self.people[1]] = self.phones[self.people[0]]
@@ -175,25 +161,21 @@ class Rage:
 
     async def writes(self) -> None:
         """A person writes: STOP, START, an answer."""
-        name, text = self.random.choice(self.people), self.random.choice(("STOP", "STOP", "START", "1", "yes", "hello"))
-        said = Inbound(
-            id=f"in{self.number()}",
-            channel="sms",
-            sender=self.phones[name],
-            text=text,
-            at=EPOCH_MS + self.world.loop.ms(),
-        )
-        self.world.store.note_down("person", "writes", name, text)
-        await self.world.ask(lambda g: g.inbox.note("live", said))
+        name, text, now = self.random.choice(self.people), self.random.choice(TEXTS), self.world.loop.ms()
+        said = Said(name, self.phones[name], text, now, f"in{self.number()}")
+        self.said[said.id] = said
+        self.world.store.note_down("person", "writes", name, text, detail=said.id)
+        if await self.world.ask(lambda g: _takes(g, said)):
+            self.world.store.note_down("person", "told", said.id)
 
     async def refuses(self) -> None:
         """A person switches a category off."""
         await self._refuses(self.random.choice(self.people), self.random.choice(CATEGORIES))
 
     async def _refuses(self, name: str, category: str) -> None:
-        wish = {"categories": {category: {"enabled": False}}}
+        wish, asked = {"categories": {category: {"enabled": False}}}, self.world.loop.ms()
         if await self.world.ask(lambda g: g.people.put_preferences(name, wish)) is not None:
-            self.world.store.note_down("caller", "refused", name, category)
+            self.world.store.note_down("caller", "refused", name, category, detail=str(asked))
 
     async def moves(self) -> None:
         """A person gets another number."""
@@ -230,6 +212,15 @@ class Rage:
         r.shuffle(crossing)
         acts += crossing[: scale.picked]
         return acts if self.calm else acts + [self.pauses] * r.randint(0, 1)
+
+
+async def _takes(gateway: Gateway, said: Said) -> bool:
+    """A text comes in, as a provider's callback brings it."""
+    at = EPOCH_MS + said.at
+    inbound = Inbound(id=said.id, channel="sms", sender=said.sender, text=said.text, at=at)
+    await gateway.inbox.note("live", inbound)
+    await gateway.inbox.at_once("live", inbound)
+    return True
 
 
 async def _told(work: Coroutine[Any, Any, None]) -> bool:

@@ -9,13 +9,12 @@ from typing import Final
 
 import msgspec
 
-from gateway.delivery.inbound import Item
 from gateway.message import Attempt, Message
 from gateway.news import final_verdict, level_of
 from gateway.routing.fallback import steps_of
 from gateway.routing.view import deadline_of
+from tests.simulation.sayings import Sayings
 from tests.simulation.storm import Storm, storm
-from tests.simulation.watched import Event
 from tests.simulation.world import CATEGORIES
 from tests.support.virtual import EPOCH_MS
 
@@ -25,7 +24,6 @@ UNHURRIED_MS: Final = 15_000
 AFTER_TROUBLE_MS: Final = 26_000
 """A lease of a decision (10 s), a time-out of the store (5 s), a sweep, and then it once more for the attempt's own."""
 _message: Final = msgspec.msgpack.Decoder(Message)
-_item: Final = msgspec.msgpack.Decoder(Item)
 
 
 def audit(made: Storm) -> list[str]:
@@ -116,17 +114,17 @@ class _Ledger:
     def wishes(self) -> Iterator[str]:
         """Nothing begins against a wish that was acknowledged before: STOP, off, moved, cancelled, known."""
         ends: dict[str, str] = {}
-        closed: dict[str, tuple[int, bool]] = {}
-        off: set[tuple[str, str]] = set()
+        off: dict[tuple[str, str], int] = {}
         left: set[tuple[str, str]] = set()
+        sayings = Sayings(self.events, self.storm.wrote)
         attempts = {place: attempt for place, _, attempt in self.begun}
         for place, event in enumerate(self.events):
-            if event.what == "settle":
-                self._said(event, closed)
+            if event.what == "told":
+                sayings.told(event.about)
             elif (event.what, event.outcome) == ("cancel", "ok") or event.what == "knows":
                 ends.setdefault(event.about, event.what)
             elif event.what == "refused":
-                off.add((event.about, event.outcome))
+                off[event.about, event.outcome] = int(event.detail)
             elif event.what == "moved":
                 left.add((event.about, event.outcome))
             elif place in attempts:
@@ -135,22 +133,14 @@ class _Ledger:
                     yield f"{event.about}/{attempt.id} began after {ends[event.about]}"
                 if message is None:
                     continue
-                # Whoever writes is answered once where they wrote, by what says "automatic".
-                automatic = "automatic" in message.metadata
-                if attempt.channel == "sms" and closed.get(attempt.address, (0, False))[1] and not automatic:
-                    yield f"{event.about}/{attempt.id} began after STOP"
-                if (message.customer, message.category) in off:
+                if (text := sayings.forbids(message, attempt)) is not None:
+                    yield f"{event.about}/{attempt.id} began after {text!r}"
+                wish = message.customer, message.category
+                if wish in off and not sayings.switched_on(*wish, since=off[wish]):
                     yield f"{event.about}/{attempt.id} began in a category that was switched off"
-                if (message.customer, attempt.address) in left:
+                # An answer goes to where the text came from, whoever's that is by now.
+                if (message.customer, attempt.address) in left and "automatic" not in message.metadata:
                     yield f"{event.about}/{attempt.id} began to an address that was given up"
-
-    @staticmethod
-    def _said(event: Event, closed: dict[str, tuple[int, bool]]) -> None:
-        item = _item.decode(event.state)
-        if item.outcome == "consent":
-            said = item.inbound
-            known = closed.get(said.sender, (0, False))
-            closed[said.sender] = max(known, (said.at, said.text == "STOP"))
 
     def caps(self) -> Iterator[str]:
         """No more messages begin within a window than the cap allows."""

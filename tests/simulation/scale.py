@@ -11,7 +11,7 @@ import msgspec
 class Scale(msgspec.Struct, frozen=True, kw_only=True):
     """A size. `crossings`: of each kind of act that crosses messages, the most; `picked`: how many of all these, at most.
 
-    `partitions`: how many workers go through; customers are chosen to live in these, and empty ones cost time.
+    `partitions`: how many there are; empty ones cost time.
     `sweep_ms`: how often workers look at all of them unasked, `follow_s`: and at what the other processes found out.
     """
 

@@ -13,6 +13,7 @@ from gateway.message import Message
 from tests.simulation.callers import Rage
 from tests.simulation.carriers import Habits
 from tests.simulation.network import Troubles
+from tests.simulation.sayings import Said
 from tests.simulation.scale import Scale, scale_of
 from tests.simulation.watched import Event
 from tests.simulation.world import World, simulated
@@ -30,6 +31,8 @@ class Storm(msgspec.Struct):
     world: World
     said: list[Any]
     accepted: dict[str, Message]
+    wrote: dict[str, Said] = {}
+    """By its id, what people wrote."""
     healed_ms: int = 0
     """When all troubles had ended, ms since the storm's clock began."""
 
@@ -76,7 +79,7 @@ async def _rage(storm: Storm, random: Random, troubles: Troubles) -> None:
     world.start()
     world.start(ahead=random.choice((0, 3000, -3000, 60_000)))
     rage = Rage(world, random, storm.scale, calm=storm.calm)
-    storm.accepted = rage.accepted
+    storm.accepted, storm.wrote = rage.accepted, rage.said
     quiet = msgspec.structs.replace(troubles)
     for name in quiet.__struct_fields__:
         setattr(world.network.troubles, name, getattr(Troubles(), name))

@@ -23,10 +23,12 @@ from gateway.channels import registry
 from gateway.channels.base import Callback, Channel
 from gateway.content.content import Template
 from gateway.delivery import follow, worker
+from gateway.selfservice import autoreply
 from gateway.settings import load
 from gateway.settings_types import ChannelSettings, Settings
 from gateway.store import addresses
 from gateway.store.clock import Clock
+from gateway.store.keys import partition_of
 from gateway.store.pipe import StoreUnavailable
 from tests.simulation.carriers import Carriers, Habits
 from tests.simulation.network import Bells, Line, Network, Troubles, Wire
@@ -214,6 +216,8 @@ def simulated(random: Random, scale: Scale, said: list[Any]) -> Generator[None]:
         (addresses, "secrets", SimpleNamespace(randbits=random.getrandbits)),
         (gateway.app.stores, "load_templates", _templates),
         (registry, "plugins", _plugins),
+        (autoreply, "WITHIN_S", 30),
+        (partition_of, "__defaults__", (scale.partitions,)),
         (follow, "EVERY_S", scale.follow_s),
         (worker, "SWEEP_MS", scale.sweep_ms),
     ]

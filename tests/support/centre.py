@@ -12,7 +12,7 @@ import msgspec
 from gateway.app import Gateway
 from gateway.content.content import Body
 from gateway.customer import Customer
-from gateway.links import PREFERENCES
+from gateway.links import PREFERENCES, preference_payload
 from gateway.store.listing import Filter
 
 ANA: Final[dict[str, Any]] = {
@@ -29,24 +29,26 @@ ANA: Final[dict[str, Any]] = {
 
 
 class Visitor:
-    """Somebody with a link. `page`: the last one seen; `status`: its status."""
+    """Somebody with a link, made when it is first used. `page`: the last one seen; `status`: its status."""
 
     def __init__(self, gateway: Gateway, session: aiohttp.ClientSession, customer: str = "ana") -> None:
         self.gateway = gateway
         self.session = session
         self.id = customer
-        self.base = "/p/" + gateway.links.sign(PREFERENCES, customer, 3600)
+        self.base = ""
         self.page = ""
         self.status = 0
         self.headers: dict[str, str] = {}
 
     async def look(self, path: str = "", **headers: str) -> str:
         """Open a page."""
+        await self._ready()
         async with self.session.get(self.base + path, headers=_names(headers)) as answer:
             return await self._seen(answer)
 
     async def press(self, path: str, *, seen: str | None = None, follow: bool = True, **fields: str) -> str:
         """Send a form, as the page last seen would; the page that comes of it."""
+        await self._ready()
         known = re.search(r'name="seen" value="(\w+)"', self.page)
         sent = {"seen": seen if seen is not None else known[1] if known else "", **fields}
         headers = {"Sec-Fetch-Site": "same-origin"}
@@ -74,9 +76,19 @@ class Visitor:
         message, route = await self.gateway.intake.preview("live", new)
         return {step.channel: "yes" for step in route} | {one.channel: one.why.code for one in message.skipped}
 
+    async def _ready(self) -> None:
+        self.base = self.base or "/p/" + await token(self.gateway, self.id)
+
     async def _seen(self, answer: aiohttp.ClientResponse) -> str:
         self.page, self.status, self.headers = await answer.text(), answer.status, dict(answer.headers)
         return self.page
+
+
+async def token(gateway: Gateway, customer: str, seconds: int = 3600, mode: str = "live") -> str:
+    """What lets a person in."""
+    found = await gateway.customers.load(customer)
+    assert found is not None
+    return gateway.links.sign(PREFERENCES, preference_payload(mode, customer, found[0].created_at), seconds)
 
 
 def said(page: str, role: str = "alert") -> str:

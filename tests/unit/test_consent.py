@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.customer import ConsentEntry
-from gateway.preferences.consent import Rule, applies, closed_by, effective, lifts, permission
+from gateway.preferences.consent import Rule, applies, closed_by, effective, in_force, lifts, of_person, permission
+from gateway.store.addresses import compacted, needs_proof
 
 ME, OTHER = "key-of-mine", "key-of-another"
 
@@ -154,3 +155,41 @@ def test_a_grant_as_precise_as_can_be_opens_unless_an_address_is_closed(
 def test_a_ledger_of_thousands_of_lines_is_read_in_one_pass() -> None:
     entries = [one for at in range(0, 20_000, 2) for one in (no("sms", "*", at, ME), yes("sms", "*", at + 1, ME))]
     assert permission(entries, "sms", "service", ME, "opt_out").code == "granted"
+
+
+def stop_all(at: int, source: str, category: str = "*") -> ConsentEntry:
+    """STOP ALL, texted from an address: it binds the person, and names where it was said."""
+    return ConsentEntry("*", category, "withdrawn", "sms_keyword", "STOP ALL", at, source=source)
+
+
+@pytest.mark.parametrize("category", ["*", "survey"])
+def test_what_a_phone_stopped_everywhere_stays_so_at_that_phone_whoever_is_written_to_again(category: str) -> None:
+    said = stop_all(1, ME, category)
+    page = ConsentEntry("*", category, "granted", "lifted_by_page", "Write to me again", 2)
+    ledger = [said, page]
+    assert permission(ledger, "email", "survey", OTHER, "opt_out").allowed
+    assert permission(ledger, "sms", "survey", OTHER, "opt_out").allowed
+    assert permission(ledger, "sms", "survey", ME, "opt_out").code == "opted_out"
+    assert closed_by(ledger, ME) == (("*", category),)
+    assert in_force(ledger) == [said]
+    assert of_person(ledger) == []
+    assert [(one.state, one.address) for one in effective(ledger)] == [("granted", None), ("withdrawn", ME)]
+    by_name = yes("sms", category, 3)
+    assert needs_proof(ledger, by_name), "it would open the phone"
+    assert not needs_proof(ledger, yes("*", category, 3)), "nothing that is still closed"
+    assert permission([*ledger, by_name], "sms", "survey", ME, "opt_out").allowed, "with proof, by name"
+    start = ConsentEntry("*", category, "granted", "lifted_by_sms_keyword", "START", 3, source=ME)
+    assert permission([*ledger, start], "sms", "survey", ME, "opt_out").allowed
+    assert in_force([*ledger, start]) == []
+
+
+def test_two_phones_that_stopped_everything_are_each_opened_from_themselves() -> None:
+    start = ConsentEntry("*", "*", "granted", "lifted_by_sms_keyword", "START", 3, source=ME)
+    page = no("*", "*", 2)
+    for ledger in ([stop_all(1, ME), stop_all(2, OTHER), start], [stop_all(1, ME), page, start]):
+        kept = compacted(ledger)
+        assert len(kept) == len(ledger)
+        assert permission(kept, "email", "survey", "x", "opt_out").code == "opted_out", "the other word stands"
+    both = [stop_all(1, ME), stop_all(2, OTHER), yes("*", "*", 3)]
+    assert not permission(compacted(both), "sms", "survey", ME, "opt_out").allowed
+    assert not permission(compacted(both), "sms", "survey", OTHER, "opt_out").allowed

@@ -30,11 +30,15 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The last line. `problem`: the import ended early, and the rows after `rows` were not looked at."""
+    """The last line. `choices_kept`: of how many the person's own preferences stayed; left out when of nobody.
+
+    `problem`: the import ended early, and the rows after `rows` were not looked at.
+    """
 
     rows: int
     kept: int
     rejected: int
+    choices_kept: int = 0
     problem: Any = None
 
 
@@ -43,16 +47,17 @@ async def import_customers(call: Call[None, NoQuery]) -> web.StreamResponse:
     require_type(call.request, CONTENT_TYPE, "application/ndjson", "application/jsonl")
     refuse_coding(call.request)
     response = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE})
-    rows = kept = 0
+    rows = kept = own = 0
     ended: Problem | None = None
     try:
-        async for line, problems in call.gateway.people.import_rows(_rows(call.request), AT_ONCE):
+        async for line, told in call.gateway.people.import_rows(_rows(call.request), AT_ONCE):
             if not response.prepared:
                 await response.prepare(call.request)
             rows += 1
-            kept += not problems
-            if problems:
-                errors = tuple(FieldError(pointer or "/", detail) for pointer, detail in problems)
+            kept += not told.problems
+            own += told.choices_kept
+            if told.problems:
+                errors = tuple(FieldError(pointer or "/", detail) for pointer, detail in told.problems)
                 await _write(response, Rejected(line, errors))
     except Problem as problem:
         ended = problem
@@ -62,8 +67,8 @@ async def import_customers(call: Call[None, NoQuery]) -> web.StreamResponse:
         raise ended
     if not response.prepared:
         await response.prepare(call.request)
-    told = None if ended is None else ended.out()
-    await _write(response, Count(rows=rows, kept=kept, rejected=rows - kept, problem=told))
+    problem = None if ended is None else ended.out()
+    await _write(response, Count(rows=rows, kept=kept, rejected=rows - kept, choices_kept=own, problem=problem))
     await response.write_eof()
     return response
 

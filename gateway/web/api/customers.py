@@ -83,9 +83,13 @@ OPERATIONS: Final = (
         stores=True,
         summary="Import many",
         live_only=True,
-        body=Raw("application/x-ndjson", "One customer a line: `id`, the profile, `preferences`, `consents`."),
+        body=Raw(
+            "application/x-ndjson",
+            "One customer a line: `id`, the profile, `preferences`, `preferences_by`, `consents`.",
+        ),
         answers={200: Raw("application/x-ndjson", "A line for each rejected row, then the count.")},
-        description="Streamed; good rows are kept, bad ones are named. Running it again is harmless.",
+        description="Streamed; good rows are kept, bad ones are named. Running it again is harmless. Preferences that people "
+        "chose themselves stay; the count says of how many (`choices_kept`).",
     ),
     Operation(
         method="PUT",

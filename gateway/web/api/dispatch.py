@@ -141,6 +141,8 @@ async def _once(operation: Operation, call: Call[Any, Any], key: str) -> web.Str
         if whose is not None:
             await store.concerns(mode, key, whose)
         earlier = await store.finish(mode, key, digest, claim, answer.status, body)
+        if whose is not None:
+            await call.gateway.answer_eraser.late(mode, key, whose)
         return _replay(earlier) if earlier is not None else _encoded(answer, body)
     response = answered(answer)
     if isinstance(claim, Resume):

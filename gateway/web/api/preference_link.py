@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from gateway.links import PREFERENCES
+from gateway.links import PREFERENCES, preference_payload
 from gateway.web.api.ids import known_id
 from gateway.web.api.types import wire_time
 from gateway.web.operations import Answer, Call, NoQuery, Operation
@@ -36,10 +36,13 @@ class LinkOut(msgspec.Struct, frozen=True):
 async def make(call: Call[LinkIn, NoQuery]) -> Answer:
     """Sign a link; nothing is stored."""
     customer = known_id(call, "customer")
-    if await call.gateway.customers.load(customer) is None:
+    found = await call.gateway.customers.load(customer)
+    if found is None:
         raise not_found("customer")
     ends = call.seed.at + call.body.expires_in * 1000
-    url = call.gateway.links.url_until("p", PREFERENCES, customer, ends)
+    url = call.gateway.links.url_until(
+        "p", PREFERENCES, preference_payload("live", customer, found[0].created_at), ends
+    )
     return Answer(status=201, body=LinkOut(url, wire_time(ends // 1000 * 1000)))
 
 

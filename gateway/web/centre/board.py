@@ -12,7 +12,7 @@ from gateway.routing.policy import DEFAULT_ORDER, Category
 from gateway.web.centre import standing
 from gateway.web.centre.visit import Visit
 
-Switch = Literal["on", "off", "always", "agreed", "none"]
+Switch = Literal["on", "off", "always", "agreed", "none", "stopped"]
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -51,18 +51,24 @@ class KindRow(msgspec.Struct, frozen=True):
 
 
 class Consent(msgspec.Struct, frozen=True):
-    """One channel of a kind that needs consent: the sentence, and the entry by which it stands agreed."""
+    """One channel of a kind that needs consent: the sentence, and the entry by which it stands agreed.
+
+    `stop`: the whole channel is stopped, which comes first.
+    """
 
     channel: str
     sentence: str
     entry: ConsentEntry | None
+    stop: standing.Stop | None
 
 
 class Held(msgspec.Struct, frozen=True):
-    """An address with its place among all, what it is called in paths, and its health."""
+    """An address, what it is called in paths and to people, the name of its channel unless it says that, its health."""
 
     address: Address
     ref: str
+    name: str
+    kind: str
     health: AddressHealth | None
 
 
@@ -117,16 +123,20 @@ def kind_row(visit: Visit, name: str, category: Category) -> KindRow:
     if category.consent == "asked":
         return KindRow(name, words.title, words.what, "always", stopped_all=stopped_all)
     choice = customer.preferences.categories.get(name, CategoryPreference())
+    if stopped_all:
+        by_name = not choice.enabled or standing.of_kind_by_name(customer, name) is not None
+        state: Switch = "off" if by_name else "stopped"
+        return KindRow(name, words.title, words.what, state, choice.channels or (), stopped_all=True)
     off = not choice.enabled or standing.of_kind(customer, name) is not None
     mine = _mine(visit)
     by: tuple[str, ...] = ()
     if category.consent == "opt_in":
         by = () if not choice.enabled else tuple(n for n in mine if standing.agreed_on(customer, name, n) is not None)
         switch: Switch = "agreed" if by else "none"
-        return KindRow(name, words.title, words.what, switch, choice.channels or (), by, stopped_all=stopped_all)
+        return KindRow(name, words.title, words.what, switch, choice.channels or (), by)
     not_by = () if off else tuple(n for n in mine if standing.of_kind_on(customer, name, n) is not None)
     switch = "off" if off else "on"
-    return KindRow(name, words.title, words.what, switch, choice.channels or (), by, not_by, stopped_all)
+    return KindRow(name, words.title, words.what, switch, choice.channels or (), by, not_by)
 
 
 def consents(visit: Visit, kind: str) -> list[Consent]:
@@ -137,6 +147,7 @@ def consents(visit: Visit, kind: str) -> list[Consent]:
             channel=name,
             sentence=sentence(visit, kind, name),
             entry=standing.agreed_on(visit.customer, kind, name) if choice.enabled else None,
+            stop=standing.of_channel(visit.customer, name),
         )
         for name in _mine(visit)
     ]
@@ -157,8 +168,14 @@ def _mine(visit: Visit) -> tuple[str, ...]:
 
 def addresses(visit: Visit) -> list[Held]:
     """The person's addresses, in their order."""
-    now = visit.gateway.clock.now()
-    return [Held(one, reference(visit, one), visit.customer.health_of(one, now)) for one in visit.customer.addresses]
+    now, nameless = visit.gateway.clock.now(), [one for one in visit.customer.addresses if not shown(one)]
+    found: list[Held] = []
+    for one in visit.customer.addresses:
+        kind, name = visit.texts.channel(one.channel), shown(one)
+        number = f" {nameless.index(one) + 1}" if not name and len(nameless) > 1 else ""
+        health = visit.customer.health_of(one, now)
+        found.append(Held(one, reference(visit, one), name or kind + number, kind if name else "", health))
+    return found
 
 
 def reference(visit: Visit, address: Address) -> str:

@@ -16,11 +16,13 @@ from gateway.numbers import country_of, is_phone_channel, normalise
 from gateway.people.parse import MOST_ADDRESSES, MOST_LABEL
 from gateway.people.people import Conflict, Invalid
 from gateway.people.views import profile_form
+from gateway.routing.view import zones_of
 from gateway.selfservice.verification import Challenge, NotSent, TooMany, Wrong
 from gateway.text import clean
 from gateway.web.centre import board
 from gateway.web.centre.texts import Texts
 from gateway.web.centre.visit import Refused, Visit
+from gateway.web.context import Gateway
 
 NOT_TYPED: Final = frozenset(("wechat",))
 """Channels whose addresses nobody can type; they are joined in other ways."""
@@ -66,6 +68,7 @@ async def send_code(visit: Visit) -> web.Response:
     also = form.get("calls") == "1" and address.channel == "sms" and "voice" in board.known_channels(visit)
     wanted = Challenge(
         customer=visit.customer.id,
+        born=visit.customer.created_at,
         purpose="add",
         address=address,
         more=(calls,) if also else (),
@@ -100,17 +103,22 @@ async def sent(visit: Visit, wanted: Challenge) -> str:
     try:
         return await visit.gateway.verification.begin(wanted, language=visit.language, time_zone=customer.time_zone)
     except TooMany as many:
-        zone = customer.time_zone or visit.gateway.settings.default_time_zone
-        raise Refused(too_many(visit.texts, many.until, zone), "value", 429) from None
+        raise Refused(too_many(visit.texts, many.until, zone_of(visit.gateway, customer)), "value", 429) from None
     except NotSent as why:
         raise Refused(not_sent(visit.texts, why.code), "value") from None
+
+
+def zone_of(gateway: Gateway, customer: Customer) -> str:
+    """The zone that a person reads times in."""
+    return zones_of(customer, None, gateway.rules.time_zone)[0]
 
 
 def too_many(texts: Texts, until: int, zone: str) -> str:
     """When another code may be asked for, in words."""
     time = dt.datetime.fromtimestamp(until / 1000 + 60, ZoneInfo(zone))
     clock = format_time(time, "short", tzinfo=time.tzinfo, locale=babel_locale(texts.language))
-    return texts.code.too_many.format(time=clock)
+    # In Greek a time ends in a full stop of its own.
+    return texts.code.too_many.format(time=clock).replace("..", ".")
 
 
 def not_sent(texts: Texts, code: str) -> str:
@@ -122,7 +130,7 @@ def not_sent(texts: Texts, code: str) -> str:
 
 async def code(visit: Visit, *, status: int = 200, alert: str = "", field: str = "") -> web.Response:
     """Where the code is typed in."""
-    challenge = await visit.gateway.verification.look(visit.request.match_info["name"], visit.customer.id, "add")
+    challenge = await visit.gateway.verification.look(visit.request.match_info["name"], visit.customer, "add")
     return visit.page(
         "code.html",
         status=status if challenge is not None else max(status, 410),
@@ -138,7 +146,7 @@ async def code(visit: Visit, *, status: int = 200, alert: str = "", field: str =
 async def confirm(visit: Visit) -> web.Response:
     """Check the code, and only then write the address into the profile."""
     name, texts = visit.request.match_info["name"], visit.texts
-    proved = await visit.gateway.verification.check(name, visit.customer.id, "add", visit.form.get("code", ""))
+    proved = await visit.gateway.verification.check(name, visit.customer, "add", visit.form.get("code", ""))
     if isinstance(proved, Wrong):
         raise Refused(wrong_code(texts, proved), "code", 422 if proved.left else 410)
     await _store(visit, proved)
@@ -206,25 +214,26 @@ async def _write(visit: Visit, addresses: list[Address]) -> None:
 
 async def removal(visit: Visit, *, status: int = 200, alert: str = "", field: str = "") -> web.Response:
     """Asks before an address is removed."""
-    address = board.by_reference(visit, visit.request.match_info["ref"])
-    if address is None:
+    held = next((one for one in board.addresses(visit) if one.ref == visit.request.match_info["ref"]), None)
+    if held is None:
         raise Refused(visit.texts.address.gone, status=404)
     return visit.page(
         "remove.html",
         status=status,
         alert=alert,
         field=field,
-        address=board.shown(address) or visit.texts.channel(address.channel),
-        kind=visit.texts.channel(address.channel),
+        address=held.name,
+        kind=held.kind,
         last=len(visit.customer.addresses) == 1,
     )
 
 
 async def remove(visit: Visit) -> web.Response:
-    """Remove an address; what was stopped there stays stopped."""
+    """Remove an address; what was stopped there stays stopped. Raises Changed, Conflict, Refused."""
     address = board.by_reference(visit, visit.request.match_info["ref"])
-    if address is None:
-        raise Refused(visit.texts.address.gone, status=404)
-    await _write(visit, [one for one in visit.customer.addresses if one != address])
-    await _note(visit, None)
+    if address is not None:
+        if len(visit.customer.addresses) == 1:
+            visit.repeated(already=False)  # that it is the last one must have been read
+        await _write(visit, [one for one in visit.customer.addresses if one != address])
+        await _note(visit, None)
     return visit.go(done="removed", at="addresses")

@@ -7,15 +7,14 @@ from typing import Final
 from aiohttp import web
 
 from gateway.customer import Address, Customer
-from gateway.links import PREFERENCES
+from gateway.links import PREFERENCES, preference_payload
 from gateway.preferences.consent import permission
 from gateway.selfservice.verification import Challenge, NotSent, TooMany, Wrong
 from gateway.text import mask
-from gateway.web.centre.contacts import not_sent, too_many, wrong_code
+from gateway.web.centre.contacts import not_sent, too_many, wrong_code, zone_of
 from gateway.web.centre.texts import texts_in
 from gateway.web.centre.visit import (
     HEADERS,
-    Nowhere,
     address,
     page_language,
     read_form,
@@ -27,13 +26,6 @@ from gateway.web.context import GATEWAY, Gateway
 
 SESSION_S: Final = 3600
 CATEGORY: Final = "code"
-
-
-async def _customer(request: web.Request, name: str) -> Customer:
-    found = await request.app[GATEWAY].customers.load(name)
-    if found is None:
-        raise Nowhere(410, "gone")
-    return found[0]
 
 
 def _places(gateway: Gateway, customer: Customer) -> list[Address]:
@@ -52,9 +44,8 @@ def _base(request: web.Request) -> str:
     return f"/p/{request.match_info['token']}"
 
 
-async def lapsed(request: web.Request, name: str, *, status: int = 410, alert: str = "") -> web.Response:
+async def lapsed(request: web.Request, customer: Customer, *, status: int = 410, alert: str = "") -> web.Response:
     """Offers a code to one of the addresses, which are shown masked: who holds an old link may be anybody."""
-    customer = await _customer(request, name)
     chosen, language = page_language(request, customer.preferences.language or customer.locale)
     texts = texts_in(language)
     places = _places(request.app[GATEWAY], customer)
@@ -72,36 +63,35 @@ async def lapsed(request: web.Request, name: str, *, status: int = 410, alert: s
     )
 
 
-async def send(request: web.Request, name: str) -> web.Response:
+async def send(request: web.Request, customer: Customer) -> web.Response:
     """Send the code."""
-    gateway, customer = request.app[GATEWAY], await _customer(request, name)
+    gateway = request.app[GATEWAY]
     form = await read_form(request)
     chosen, language = page_language(request, customer.preferences.language or customer.locale)
     texts, places = texts_in(language), _places(gateway, customer)
     if not same_site(request, gateway.settings.public_url):
-        return await lapsed(request, name, status=403, alert=texts.page.foreign)
-    if not await within_limit(gateway, name):
-        return await lapsed(request, name, status=429, alert=texts.page.busy)
+        return await lapsed(request, customer, status=403, alert=texts.page.foreign)
+    if not await within_limit(gateway, customer.id):
+        return await lapsed(request, customer, status=429, alert=texts.page.busy)
     number = form.get("to", "")
     if not number.isascii() or not number.isdigit() or int(number[:4]) >= len(places):
-        return await lapsed(request, name, status=422, alert=texts.page.wrong)
-    wanted = Challenge(customer=name, purpose="open", address=places[int(number)])
+        return await lapsed(request, customer, status=422, alert=texts.page.wrong)
+    wanted = Challenge(customer=customer.id, born=customer.created_at, purpose="open", address=places[int(number)])
     try:
         found = await gateway.verification.begin(wanted, language=language, time_zone=customer.time_zone)
     except TooMany as many:
-        zone = customer.time_zone or gateway.settings.default_time_zone
-        return await lapsed(request, name, status=429, alert=too_many(texts, many.until, zone))
+        said = too_many(texts, many.until, zone_of(gateway, customer))
+        return await lapsed(request, customer, status=429, alert=said)
     except NotSent as why:
-        return await lapsed(request, name, status=422, alert=not_sent(texts, why.code))
+        return await lapsed(request, customer, status=422, alert=not_sent(texts, why.code))
     return _go(address(f"{_base(request)}/open/{found}", chosen))
 
 
-async def code(request: web.Request, name: str, *, status: int = 200, alert: str = "") -> web.Response:
+async def code(request: web.Request, customer: Customer, *, status: int = 200, alert: str = "") -> web.Response:
     """Where the code is typed in."""
-    customer = await _customer(request, name)
     chosen, language = page_language(request, customer.preferences.language or customer.locale)
     texts = texts_in(language)
-    challenge = await request.app[GATEWAY].verification.look(request.match_info["name"], name, "open")
+    challenge = await request.app[GATEWAY].verification.look(request.match_info["name"], customer, "open")
     return rendered(
         request,
         "code.html",
@@ -118,18 +108,18 @@ async def code(request: web.Request, name: str, *, status: int = 200, alert: str
     )
 
 
-async def enter(request: web.Request, name: str) -> web.Response:
+async def enter(request: web.Request, customer: Customer) -> web.Response:
     """The right code opens a link of an hour."""
-    gateway, customer = request.app[GATEWAY], await _customer(request, name)
+    gateway = request.app[GATEWAY]
     form = await read_form(request)
     chosen, language = page_language(request, customer.preferences.language or customer.locale)
     texts = texts_in(language)
     if not same_site(request, gateway.settings.public_url):
-        return await code(request, name, status=403, alert=texts.page.foreign)
-    proved = await gateway.verification.check(request.match_info["name"], name, "open", form.get("code", ""))
+        return await code(request, customer, status=403, alert=texts.page.foreign)
+    proved = await gateway.verification.check(request.match_info["name"], customer, "open", form.get("code", ""))
     if isinstance(proved, Wrong):
-        return await code(request, name, status=422 if proved.left else 410, alert=wrong_code(texts, proved))
-    token = gateway.links.sign(PREFERENCES, name, SESSION_S)
+        return await code(request, customer, status=422 if proved.left else 410, alert=wrong_code(texts, proved))
+    token = gateway.links.sign(PREFERENCES, preference_payload("live", customer.id, customer.created_at), SESSION_S)
     return _go(address(f"/p/{token}", chosen))
 
 

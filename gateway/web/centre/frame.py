@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
+from gateway.customer import Customer
 from gateway.people.people import Conflict
 from gateway.store.pipe import StoreUnavailable
 from gateway.web.centre import entry
@@ -53,16 +54,16 @@ def shown(page: Act) -> Handler:
     return handler
 
 
-def changing(act: Act, page: Page, *, guarded: bool = True) -> Handler:
-    """A change by POST, sent from `page`. `guarded`: only if the person saw what still is."""
+def changing(act: Act, page: Page) -> Handler:
+    """A change by POST, sent from `page`."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        return await _framed(request, lambda: _changed(request, act, page, guarded=guarded))
+        return await _framed(request, lambda: _changed(request, act, page))
 
     return handler
 
 
-async def _changed(request: web.Request, act: Act, page: Page, *, guarded: bool) -> web.StreamResponse:
+async def _changed(request: web.Request, act: Act, page: Page) -> web.StreamResponse:
     visit = await opened(request)
     words = visit.texts.page
     if not same_site(request, visit.gateway.settings.public_url):
@@ -72,18 +73,16 @@ async def _changed(request: web.Request, act: Act, page: Page, *, guarded: bool)
     if not await within_limit(visit.gateway, visit.customer.id):
         return await page(visit, status=429, alert=words.busy)
     try:
-        return await _done(visit, act, guarded=guarded)
+        return await _done(visit, act)
     except Changed:
         return await page(await visit.again(), status=409, alert=words.changed)
     except Refused as refused:
         return await page(await visit.again(), status=refused.status, alert=refused.text, field=refused.field)
 
 
-async def _done(visit: Visit, act: Act, *, guarded: bool) -> web.StreamResponse:
-    """Act on what the person saw; what was changed at the same time but isn't shown to them is no hindrance."""
+async def _done(visit: Visit, act: Act) -> web.StreamResponse:
+    """Act; what was changed at the same time is looked at again."""
     for _ in range(TRIES):
-        if guarded and visit.form.get("seen") != visit.seen:
-            raise Changed
         try:
             return await act(visit)
         except Conflict:
@@ -109,7 +108,7 @@ async def _framed(request: web.Request, answer: Callable[[], Awaitable[web.Strea
         return response
 
 
-def by_lapsed(act: Callable[[web.Request, str], Awaitable[web.StreamResponse]]) -> Handler:
+def by_lapsed(act: Callable[[web.Request, Customer], Awaitable[web.StreamResponse]]) -> Handler:
     """What is done with a link whose time is over; one that still holds opens the centre."""
 
     async def answer(request: web.Request) -> web.StreamResponse:

@@ -37,10 +37,9 @@ async def home(visit: Visit, *, status: int = 200, alert: str = "", field: str =
         order=board.order_of(visit),
         rows=board.kinds(visit),
         addresses=board.addresses(visit),
-        shown=board.shown,
         quiet=_quiet_words(visit),
         zone=city(effective_zone(visit), visit.language),
-        stopped=None if stop is None else day(visit, stop.at),
+        stopped=None if stop is None else wishes.stopped_words(visit, stop, day(visit, stop.at)),
         day=partial(day, visit),
         ends=day(visit, visit.ends),
         wechat=_offers_wechat(visit),
@@ -112,6 +111,7 @@ async def kind(visit: Visit, *, status: int = 200, alert: str = "", field: str =
             for channel in board.known_channels(visit)
             if (stop := standing.of_kind_on(visit.customer, name, channel)) is not None
         ],
+        undo=wishes.start_words(visit, name),
         day=partial(day, visit),
     )
 
@@ -129,6 +129,8 @@ async def switch(visit: Visit) -> web.Response:
     on = visit.form.get("on") == "1"
     if on and visit.gateway.rules.categories[name].consent == "opt_in":
         raise Refused(visit.texts.page.wrong, "kind")
+    if on and standing.everything(visit.customer) is not None:
+        raise Refused(visit.texts.kind.stop_all, "kind")
     await wishes.switch(visit, name, on=on)
     path = f"/about/{name}" if visit.form.get("from") == "kind" else ""
     return visit.go(path, done="on" if on else "off", kind=name, at=f"switch-{name}")
@@ -138,7 +140,8 @@ async def own(visit: Visit) -> web.Response:
     """Give a kind an order of its own, or none."""
     name = wishes.known_kind(visit, visit.request.match_info["kind"])
     wanted = visit.form.get("order") == "own"
-    await wishes.own_order(visit, name, own=wanted)
+    if not visit.repeated(already=board.order_of(visit, name).own == wanted):
+        await wishes.own_order(visit, name, own=wanted)
     return visit.go(f"/about/{name}", done="own" if wanted else "same", at="order")
 
 
@@ -151,9 +154,13 @@ async def agree(visit: Visit) -> web.Response:
     category = visit.gateway.rules.categories[name]
     if category.consent != "opt_in" and not given:
         raise Refused(visit.texts.page.wrong, "channel")
+    if given and standing.everything(visit.customer) is not None:
+        raise Refused(visit.texts.kind.stop_all, "channel")
+    if given and category.consent == "opt_in" and standing.of_channel(visit.customer, channel) is not None:
+        raise Refused(visit.texts.kind.channel_first.format(channel=visit.texts.by(channel)), "channel")
     button = visit.texts.kind.agree if given else visit.texts.kind.take_back
     words = f"{board.sentence(visit, name, channel)} [{button}]"
-    await wishes.say(visit, channel, name, "granted" if given else "withdrawn", words)
+    await wishes.agree(visit, name, channel, words, given=given)
     return visit.go(f"/about/{name}", done="agreed" if given else "taken_back", at=f"agree-{channel}")
 
 
@@ -164,17 +171,22 @@ async def allow(visit: Visit) -> web.Response:
     """Lift the withdrawal of a whole channel. What a phone or WeChat itself has stopped is lifted there."""
     channel = visit.form.get("channel", "")
     stop = standing.of_channel(visit.customer, channel)
+    done = visit.go(done="allowed", at=f"leave-{channel}")
+    if stop is None and visit.repeated(already=channel in board.known_channels(visit)):
+        return done
     if stop is None or stop.remedy != "button":
         raise Refused(visit.texts.page.wrong, "channel")
     words = visit.texts.order.allow_name.format(channel=visit.texts.channel(channel))
-    await wishes.say(visit, channel, "*", "granted", words, way=standing.LIFTED_BY_PAGE)
-    return visit.go(done="allowed", at=f"leave-{channel}")
+    if not visit.repeated(already=False):
+        await wishes.say(visit, channel, "*", "granted", words, way=standing.LIFTED_BY_PAGE)
+    return done
 
 
 async def stop(visit: Visit) -> web.Response:
     """Stop everything."""
     words = visit.texts.stop
-    await wishes.say(visit, "*", "*", "withdrawn", f"{words.title}. {words.what} [{words.button}]")
+    if not standing.said_here(standing.everything(visit.customer)):
+        await wishes.say(visit, "*", "*", "withdrawn", f"{words.title}. {words.what} [{words.button}]")
     return visit.go(done="stopped", at="resume")
 
 
@@ -182,7 +194,8 @@ async def resume(visit: Visit) -> web.Response:
     """Lift that: all is as it was set."""
     words = visit.texts.stop
     said = f"{words.resume_what} [{words.resume}]"
-    await wishes.say(visit, "*", "*", "granted", said, way=standing.LIFTED_BY_PAGE)
+    if not visit.repeated(already=standing.everything(visit.customer) is None):
+        await wishes.say(visit, "*", "*", "granted", said, way=standing.LIFTED_BY_PAGE)
     return visit.go(done="resumed", at="stop")
 
 

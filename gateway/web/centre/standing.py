@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Final, Literal
 
 import msgspec
 
 from gateway.customer import ConsentEntry, Customer
-from gateway.preferences.consent import LIFTED, applies, lifts, permission
+from gateway.preferences.consent import ANY, LIFTED, applies, lifts, permission, where_said
 
 NONE: Final = "\0"
 """A channel or category that nothing is called: only entries for all of them speak of it."""
 PAGE: Final = "page"
 LIFTED_BY_PAGE: Final = f"{LIFTED}{PAGE}"
-Remedy = Literal["button", "sms", "wechat"]
+Remedy = Literal["button", "sms", "voice", "wechat", "chat"]
+_PHONES: Final = ("sms", "voice")
 
 
 class Stop(msgspec.Struct, frozen=True):
-    """A withdrawal in force, and how it is lifted: here, by START from the phone, by following the account again."""
+    """A withdrawal in force, and how it is lifted: here, by START from the phone or in the chat, by following again."""
 
     entry: ConsentEntry
     remedy: Remedy
@@ -30,7 +31,9 @@ def binding(
     """The newest withdrawal in force that applies."""
     found = [entry for entry in entries if applies(entry, channel, category, address_key)]
     grants = [entry for entry in found if entry.state == "granted"]
-    withdrawn = [e for e in found if e.state == "withdrawn" and not any(lifts(grant, e) for grant in grants)]
+    withdrawn = [
+        e for e in found if e.state == "withdrawn" and not any(lifts(grant, e, address_key) for grant in grants)
+    ]
     return max(withdrawn, key=lambda entry: entry.at, default=None)
 
 
@@ -44,20 +47,27 @@ def of_kind(customer: Customer, kind: str) -> ConsentEntry | None:
     return binding(customer.consents, NONE, kind, None)
 
 
+def of_kind_by_name(customer: Customer, kind: str) -> ConsentEntry | None:
+    """The withdrawal of a kind on every channel."""
+    own = [entry for entry in customer.consents if entry.category == kind or entry.state == "granted"]
+    return binding(own, NONE, kind, None)
+
+
+def said_here(stop: ConsentEntry | None) -> bool:
+    """Whether a withdrawal is the person's own word on the page: said again it would say no more."""
+    return stop is not None and stop.way == PAGE
+
+
 def of_channel(customer: Customer, channel: str) -> Stop | None:
     """The withdrawal of all messages on a channel, at each address of it there is."""
-    own = [entry for entry in customer.consents if entry.channel == channel or entry.state == "granted"]
-    return _everywhere([binding(own, channel, NONE, key) for key in _keys(customer, channel)])
+    return _everywhere(customer, channel, lambda entry: entry.channel == channel)
 
 
 def of_kind_on(customer: Customer, kind: str, channel: str) -> Stop | None:
     """The withdrawal of one kind on one channel."""
-    narrow = [
-        entry
-        for entry in customer.consents
-        if entry.state == "granted" or (entry.channel == channel and entry.category == kind)
-    ]
-    return _everywhere([binding(narrow, channel, kind, key) for key in _keys(customer, channel)])
+    return _everywhere(
+        customer, channel, lambda entry: entry.category == kind and entry.channel == channel, category=kind
+    )
 
 
 def agreed_on(customer: Customer, kind: str, channel: str) -> ConsentEntry | None:
@@ -79,13 +89,35 @@ def _keys(customer: Customer, channel: str) -> list[str | None]:
     return [*found] or [None]
 
 
-def _everywhere(stops: Sequence[ConsentEntry | None]) -> Stop | None:
-    found = [entry for entry in stops if entry is not None]
-    return Stop(found[-1], _remedy(found[-1])) if found and len(found) == len(stops) else None
+def _everywhere(
+    customer: Customer, channel: str, named: Callable[[ConsentEntry], bool], category: str = ANY
+) -> Stop | None:
+    """What closes every address of a channel: of the withdrawals that are `named`, and of those said at the address.
+
+    A phone that stopped all messages, or all of a category, everywhere is opened from that phone alone.
+    """
+    found: list[ConsentEntry] = []
+    for key in _keys(customer, channel):
+        there = [
+            entry
+            for entry in customer.consents
+            if entry.state == "granted"
+            or named(entry)
+            or (entry.category == category and key is not None and where_said(entry) == key)
+        ]
+        stop = binding(there, channel, NONE if category == ANY else category, key)
+        if stop is None:
+            return None
+        found.append(stop)
+    return Stop(found[-1], _remedy(found[-1], channel))
 
 
-def _remedy(entry: ConsentEntry) -> Remedy:
-    """What was said from a phone or in WeChat is lifted from there: the provider blocks it, too."""
-    if entry.address is not None and entry.channel == "sms":
-        return "sms"
-    return "wechat" if entry.address is not None and entry.channel == "wechat" else "button"
+def _remedy(entry: ConsentEntry, channel: str) -> Remedy:
+    """What was said from a phone or in WeChat is lifted from there: it may be another's, and the provider blocks it."""
+    if entry.address is None and where_said(entry) is None:
+        return "button"
+    if channel in _PHONES:
+        return "sms" if channel == "sms" else "voice"
+    if channel == "wechat":
+        return "chat" if entry.way.endswith("_keyword") else "wechat"
+    return "button"

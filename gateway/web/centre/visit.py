@@ -46,7 +46,7 @@ class Nowhere(Exception):
 class Lapsed(Exception):
     """The link's time is over; `customer` is who it was for."""
 
-    def __init__(self, customer: str) -> None:
+    def __init__(self, customer: Customer) -> None:
         super().__init__("lapsed")
         self.customer = customer
 
@@ -89,9 +89,23 @@ class Visit:
         """Whether the link came with a message that was not live: it changes nothing."""
         return self.mode != "live"
 
+    @property
+    def stale(self) -> bool:
+        """Whether the form was sent from a page that shows what is no more."""
+        return self.form.get("seen") != self.seen
+
+    def repeated(self, *, already: bool) -> bool:
+        """Whether a change is to be answered as done, for it was made before: by the same form, sent twice.
+
+        Raises Changed when the person saw what is no more, and it is not so `already`.
+        """
+        if self.stale and not already:
+            raise Changed
+        return self.stale
+
     async def again(self) -> Visit:
         """The same with the person as they are by now. Raises Nowhere."""
-        customer, version = await _person(self.gateway, self.customer.id)
+        customer, version = await _person(self.gateway, self.customer.id, self.customer.created_at)
         return Visit(self.request, self.mode, customer, version, self.ends, self.form)
 
     def url(self, path: str = "", **query: str) -> str:
@@ -117,23 +131,26 @@ async def opened(request: web.Request) -> Visit:
     """Open the link of a request and read its form. Raises Nowhere, Lapsed, StoreUnavailable."""
     gateway = request.app[GATEWAY]
     try:
-        payload, ends = gateway.links.opened(PREFERENCES, request.match_info["token"])
-    except LapsedLink as lapsed:
-        mode, customer = preference_subject(lapsed.payload)
-        if mode != "live":
-            raise Nowhere(410, "lapsed") from None
-        raise Lapsed(customer) from None
+        try:
+            payload, ends = gateway.links.opened(PREFERENCES, request.match_info["token"])
+        except LapsedLink as lapsed:
+            payload, ends = lapsed.payload, None
+        mode, name, born = preference_subject(payload)
     except BadLink:
         raise Nowhere(404, "bad") from None
-    mode, name = preference_subject(payload)
+    if ends is None and mode != "live":
+        raise Nowhere(410, "lapsed")
+    customer, version = await _person(gateway, name, born)
+    if ends is None:
+        raise Lapsed(customer)
     form = await read_form(request) if request.method == "POST" else {}
-    customer, version = await _person(gateway, name)
     return Visit(request, mode, customer, version, ends, form)
 
 
-async def _person(gateway: Gateway, name: str) -> tuple[Customer, int]:
+async def _person(gateway: Gateway, name: str, born: int) -> tuple[Customer, int]:
+    """Who a link is for, and nobody who was given that id afterwards. Raises Nowhere."""
     found = await gateway.customers.load(name)
-    if found is None:
+    if found is None or found[0].created_at != born:
         raise Nowhere(410, "gone")
     return found
 

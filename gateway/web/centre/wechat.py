@@ -15,7 +15,7 @@ import msgspec
 import segno
 from aiohttp import web
 
-from gateway.links import BadLink
+from gateway.links import BadLink, preference_payload
 from gateway.locales import table
 from gateway.selfservice.wechat_link import LIVES_S, Invitation, NotLinkedError, TooManyCodes
 from gateway.web.centre.frame import notice, shown
@@ -43,7 +43,9 @@ async def page(visit: Visit, *, status: int = 200, alert: str = "", field: str =
     invitation = _shown_before(visit)
     if invitation is None and not visit.trial:
         try:
-            return visit.go("/wechat", code=_packed(visit, await links.begin(visit.customer.id)))
+            return visit.go(
+                "/wechat", code=_packed(visit, await links.begin(visit.customer.id, visit.customer.created_at))
+            )
         except TooManyCodes:
             status, alert = 429, alert or words["too_many"]
         except NotLinkedError:
@@ -113,7 +115,9 @@ async def signed_in(visit: Visit) -> web.Response:
     if visit.trial or not _set_out_here(visit):
         return notice(visit.request, 403, words["failed"], title=words["title"])
     try:
-        await _offered(visit).signed_in(visit.customer.id, visit.request.query.get("code", ""))
+        await _offered(visit).signed_in(
+            visit.customer.id, visit.request.query.get("code", ""), visit.customer.created_at
+        )
     except NotLinkedError:
         return notice(visit.request, 422, words["failed"], title=words["title"])
     response = visit.go("/wechat")
@@ -156,7 +160,7 @@ def _inside(visit: Visit) -> bool:
 
 
 def _packed(visit: Visit, invitation: Invitation) -> str:
-    payload = f"{visit.customer.id}\n{invitation.token}\n{invitation.url}"
+    payload = f"{_whose(visit)}\n{invitation.token}\n{invitation.url}"
     return visit.gateway.links.sign(CODE, payload, LIVES_S)
 
 
@@ -166,12 +170,16 @@ def _shown_before(visit: Visit) -> Invitation | None:
         customer, token, url = visit.gateway.links.read(CODE, visit.request.query.get("code", "")).split("\n")
     except (BadLink, ValueError):
         return None
-    return Invitation(token, url) if customer == visit.customer.id else None
+    return Invitation(token, url) if customer == _whose(visit) else None
+
+
+def _whose(visit: Visit) -> str:
+    return preference_payload("live", visit.customer.id, visit.customer.created_at)
 
 
 def _bound(visit: Visit, nonce: str) -> str:
     """What a sign-in is bound to: the person, and the browser that sets out."""
-    return hashlib.blake2b(f"{visit.customer.id}\n{nonce}".encode(), digest_size=10).hexdigest()
+    return hashlib.blake2b(f"{_whose(visit)}\n{nonce}".encode(), digest_size=10).hexdigest()
 
 
 def _set_out_here(visit: Visit) -> bool:
