@@ -241,4 +241,5 @@ def _text(value: object) -> str:
 def _when(message: Any, now: int) -> int:
     """When it was said, by WeChat's clock; ours where that is missing or ahead."""
     said = message.time
-    return min(said * 1000, now) if isinstance(said, int) and said > 0 else now
+    # WeChat counts whole seconds. Within that second our clock tells what came first: leaving, or following again.
+    return min(said * 1000 + 999, now) if isinstance(said, int) and said > 0 else now

@@ -97,7 +97,7 @@ SAID = Inbound(
     sender=OPENID,
     text="停电 <!DOCTYPE html> 1",
     to="gh_1",
-    at=NOW - 2000,
+    at=NOW - 2000 + 999,
 )
 
 
@@ -164,7 +164,7 @@ async def test_following_and_scanning(channels: Channels) -> None:
 
     def kinds(body: str, nonce: str) -> list[tuple[str, str, str]]:
         found = channel.read(call(body, nonce=nonce)).inbound
-        assert all(item.sender == OPENID and item.at == NOW - 2000 for item in found)
+        assert all(item.sender == OPENID and item.at == NOW - 2000 + 999 for item in found)
         return [(item.kind, item.text, item.id.partition(":")[2]) for item in found]
 
     second = NOW // 1000 - 2
