@@ -123,9 +123,14 @@ class WeChatLinks:
         """
         return self._given().sign_in_url(back, state)
 
-    async def signed_in(self, customer: str, code: str, born: int = 0) -> None:
-        """Join a person with whoever a sign-in's code stands for. Raises NotLinkedError, KeyError when they are gone."""
+    async def signed_in(self, customer: str, code: str, born: int = 0, *, state: str) -> None:
+        """Join a person with whoever a sign-in's code stands for; a `state` that WeChat brought back counts once.
+
+        Raises NotLinkedError, KeyError when they are gone.
+        """
         openid = await self._given().openid_of(code)
+        if await self._scripts.pipe.send("SET", keys.invitation(state), _TAKEN, "NX", "EX", LIVES_S) is None:
+            raise NotLinkedError("this sign-in has been used")
         at = self._clock.now()
         said = Inbound(id=code, channel=CHANNEL, sender=openid, kind="scan", at=at, opens=0)
         if not await self._link(customer, born, said, "wechat_sign_in"):

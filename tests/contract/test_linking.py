@@ -140,3 +140,12 @@ async def test_a_sign_in_that_was_forged_or_borrowed_joins_nobody(w: World) -> N
     for number, (given, held) in enumerate(tries):
         assert await comes_back(w, where, given, held, f"oThief{number}{person.openid}") == 403
     assert await joined(w, person) == await joined(w, other) == []
+
+
+async def test_a_sign_in_counts_once(w: World) -> None:
+    person = await w.person("sms")
+    where, state, cookie = await signing_in(await Centre.of(w, person))
+    await comes_back(w, where, state, cookie, person.openid)
+    await eventually(lambda: joined(w, person))
+    await comes_back(w, where, state, cookie, "oAgain" + person.openid)
+    assert await joined(w, person) == [person.openid]

@@ -103,7 +103,7 @@ async def test_what_was_stopped_in_general_stays_stopped(gw: Running, links: WeC
 async def test_sign_ins_that_stand_for_nobody(links: WeChatLinks) -> None:
     for code in ("", "never-given", "x" * 300):
         with pytest.raises(NotLinkedError):
-            await links.signed_in("maria", code)
+            await links.signed_in("maria", code, state=code)
 
 
 async def test_an_hour_has_so_many_codes(links: WeChatLinks) -> None:

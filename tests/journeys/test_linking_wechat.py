@@ -183,7 +183,7 @@ async def test_a_sign_in_counts_once(gw: Running, http: aiohttp.ClientSession) -
     async with http.get(there.replace("#", f"&openid={MARIA}#"), allow_redirects=False) as answer:
         back = answer.headers["Location"]
     code = parse_qs(urlsplit(back).query)["code"][0]
-    await gw.service.gateway.wechat_links.signed_in("maria", code)
+    await gw.service.gateway.wechat_links.signed_in("maria", code, state="a-sign-in")
     await browser.opens(back)
     assert browser.status == 422
     assert "WeChat did not tell us who you are" in browser.page

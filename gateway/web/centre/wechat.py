@@ -115,9 +115,8 @@ async def signed_in(visit: Visit) -> web.Response:
     if visit.trial or not _set_out_here(visit):
         return notice(visit.request, 403, words["failed"], title=words["title"])
     try:
-        await _offered(visit).signed_in(
-            visit.customer.id, visit.request.query.get("code", ""), visit.customer.created_at
-        )
+        asked, person = visit.request.query, visit.customer
+        await _offered(visit).signed_in(person.id, asked.get("code", ""), person.created_at, state=asked["state"])
     except NotLinkedError:
         return notice(visit.request, 422, words["failed"], title=words["title"])
     response = visit.go("/wechat")
