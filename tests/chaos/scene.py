@@ -109,7 +109,7 @@ class Scene:
         """Wait until the first process says that all is well."""
 
         async def well() -> bool:
-            return await self.readiness() == (200, {"store": "ok", "worker": "ok"})
+            return await self.readiness() == (200, {"store": "ok", "worker": "ok", "memory": "ok"})
 
         await until(well, seconds, self.state)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from typing import Final
 
 import pytest
@@ -60,3 +61,12 @@ def test_the_old_key_still_reads_and_no_longer_signs() -> None:
     assert changed.sign(MESSAGE, "m-1", 60) == links(KEY).sign(MESSAGE, "m-1", 60) != before
     with pytest.raises(BadLink):
         links(KEY).read(MESSAGE, before)
+
+
+def test_a_signature_has_one_spelling() -> None:
+    """The last letter of 128 bits in base64 has four bits to spare."""
+    token = links().sign(MESSAGE, "m-1", 60)
+    letters = string.ascii_letters + string.digits + "-_"
+    for letter in letters.replace(token[-1], ""):
+        with pytest.raises(BadLink):
+            links().read(MESSAGE, token[:-1] + letter)
