@@ -100,6 +100,11 @@ class WeChatLinks:
         held = await self._scripts.pipe.send("GET", keys.invitation(token))
         return held is not None and held.startswith(_WAITS)
 
+    async def taken(self, token: str) -> bool:
+        """Whether somebody has scanned a code that is still good: they are joined in a moment."""
+        held = await self._scripts.pipe.send("GET", keys.invitation(token))
+        return held is not None and held.startswith(_TAKEN)
+
     async def scanned(self, inbound: Inbound) -> str | None:
         """Somebody scanned a code: who they are by now; None for codes that aren't ours, are used, or are too old.
 

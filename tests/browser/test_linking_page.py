@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -55,8 +56,9 @@ async def test_without_scripts_a_button_looks_again(house: Running, chromium: Br
         await page.get_by_text("Nobody has scanned this code yet.").wait_for()
         assert await page.locator("code.holds").inner_text() == holds, "the same code, however often one looks"
         await house.sandbox.wechat.scan("oWeChatPlain0341", holds)
-        while await page.get_by_role("heading", name="WeChat is connected").count() == 0:
-            await page.reload()
+        async with asyncio.timeout(30):
+            while await page.get_by_role("heading", name="WeChat is connected").count() == 0:
+                await page.reload()
 
 
 async def test_inside_wechat_one_tap_is_enough(house: Running, chromium: Browser) -> None:

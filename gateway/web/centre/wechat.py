@@ -51,8 +51,11 @@ async def page(visit: Visit, *, status: int = 200, alert: str = "", field: str =
         except NotLinkedError:
             status, alert = 503, alert or words["unavailable"]
     if invitation is not None and not await links.waits(invitation.token):
-        done = standing == "linked"
-        return _rendered(visit, words, status, alert, standing=standing) if done else visit.go("/wechat")
+        if standing == "linked":
+            return _rendered(visit, words, status, alert, standing=standing)
+        # Between a scan and its entry the code stays on the page: with a new one, the page would never say "connected".
+        if not await links.taken(invitation.token):
+            return visit.go("/wechat")
     return _rendered(visit, words, status, alert, standing=standing, invitation=invitation)
 
 
