@@ -20,9 +20,8 @@ RUNTIME := $(VENV)/.installed-runtime
 DEV := $(VENV)/.installed-dev
 PROJECT := pyproject.toml requirements/build.txt requirements/runtime.txt
 
-# How pytest is run: make test WORKERS=4 ARGS="-k outage". Many tests wait for others, so there are half as many again as processors.
-PROCESSORS := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
-WORKERS ?= $(shell echo $$(( $(PROCESSORS) + ($(PROCESSORS) + 1) / 2 )))
+# How pytest is run: make test WORKERS=4 ARGS="-k outage"
+WORKERS ?= auto
 ARGS ?=
 
 .PHONY: help
