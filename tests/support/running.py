@@ -86,7 +86,7 @@ class Running:
         self,
         message_id: str,
         condition: Callable[[dict[str, Any]], object],
-        seconds: float = 15.0,
+        seconds: float = 30.0,
         *,
         key: str | None = None,
     ) -> dict[str, Any]:
@@ -190,7 +190,7 @@ async def ask(
 
 async def until(
     condition: Callable[[], Awaitable[object]] | Callable[[], object],
-    seconds: float = 15.0,
+    seconds: float = 30.0,
     seen: Callable[[], object] = lambda: "",
 ) -> None:
     """Wait until a condition holds; fails with what was `seen` last."""
