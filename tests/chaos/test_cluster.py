@@ -36,11 +36,11 @@ async def test_a_killed_primary_under_load(tmp_path: Path) -> None:
             def elsewhere() -> list[Sent]:
                 return [one.result() for one in sending if one.done() and one.result().id]
 
-            await until(lambda: len(elsewhere()) >= 5, 15.0, here.state)
+            await until(lambda: len(elsewhere()) >= 5, 45.0, here.state)
             assert dead not in {home(nodes, one.id or "") for one in elsewhere()}
-            await until(lambda: all(here.carrier.by_message[one.id or ""] for one in elsewhere()[:5]), 5.0, here.state)
+            await until(lambda: all(here.carrier.by_message[one.id or ""] for one in elsewhere()[:5]), 15.0, here.state)
             heir.thaw()
-            await until(lambda: heir.info()["role"] == "master", 20.0, heir.log)
+            await until(lambda: heir.info()["role"] == "master", 45.0, heir.log)
             # The heir has no replica yet: what must have one is refused, not believed.
             lost.start()
             await until(lambda: all(one.done() for one in sending), 30.0, here.state)
