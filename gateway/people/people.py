@@ -18,7 +18,7 @@ from gateway.people.parse import Profile, Reading
 from gateway.people.rows import Rows
 from gateway.people.views import customer_view, entry_view, merged, preferences_view, profile_form
 from gateway.people.wishes import Said, agreed, own_word, switched, with_preferences
-from gateway.preferences.consent import dated, effective
+from gateway.preferences.consent import dated, effective, following
 from gateway.store.addresses import needs_proof
 from gateway.store.clock import Clock
 from gateway.store.customers import Changed, Conflict, Customers, Written
@@ -192,7 +192,8 @@ class People:
 
         def add(current: Customer) -> Changed | None:
             nonlocal entry
-            entry = dated(current.consents, given) if raw.get("at") is None else given
+            held = current.consents
+            entry = given if raw.get("at") is not None else following(held, dated(held, given))
             if entry in current.consents:
                 return None
             if not by_person and needs_proof(current.consents, entry):

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway.customer import CategoryPreference, Chooser, ConsentEntry, Customer, Preferences
-from gateway.preferences.consent import ANY, LIFTED, dated, in_force, lifts, names, of_person
+from gateway.preferences.consent import ANY, LIFTED, dated, following, in_force, lifts, names, of_person
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,10 +116,8 @@ def _on(current: Customer, category: str, said: Said) -> list[ConsentEntry]:
     """Grants for the category everywhere, and by name on each channel where it was withdrawn by name."""
     named = [one.channel for one in in_force(current.consents) if one.category == category]
     wording = said.wording or f"{category} messages switched on in the preferences."
-    return [
-        line
+    grants = [
+        ConsentEntry(channel, category, "granted", said.way, wording, said.at, version=said.version)
         for channel in dict.fromkeys([ANY, *named])
-        for line in own_word(
-            current, ConsentEntry(channel, category, "granted", said.way, wording, said.at, version=said.version)
-        )
     ]
+    return [line for grant in grants for line in own_word(current, following(current.consents, grant))]

@@ -115,6 +115,16 @@ def dated(entries: Iterable[ConsentEntry], withdrawal: ConsentEntry) -> ConsentE
     return msgspec.structs.replace(withdrawal, at=latest)
 
 
+def following(entries: Iterable[ConsentEntry], grant: ConsentEntry) -> ConsentEntry:
+    """A grant that is given now, as it is to be written: after what was taken back in its very millisecond.
+
+    For those words alone whose order is known since one person gave them one after the other; a tie that comes from
+    elsewhere stays a withdrawal.
+    """
+    later = msgspec.structs.replace(grant, at=grant.at + 1)
+    return later if any(one.at == grant.at and lifts(later, one) for one in entries) else grant
+
+
 def opens(entries: Sequence[ConsentEntry], grant: ConsentEntry) -> bool:
     """True when the grant would lift, of some withdrawal, a part that no grant has lifted so far."""
     earlier = [one for one in _newest(entries) if one.state == "granted" and _covers(one, grant)]

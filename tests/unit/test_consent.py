@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.customer import ConsentEntry
-from gateway.preferences.consent import Rule, applies, closed_by, effective, in_force, lifts, of_person, permission
+from gateway.preferences.consent import (
+    Rule,
+    applies,
+    closed_by,
+    effective,
+    following,
+    in_force,
+    lifts,
+    of_person,
+    permission,
+)
 from gateway.store.addresses import compacted, needs_proof
 
 ME, OTHER = "key-of-mine", "key-of-another"
@@ -193,3 +203,12 @@ def test_two_phones_that_stopped_everything_are_each_opened_from_themselves() ->
     both = [stop_all(1, ME), stop_all(2, OTHER), yes("*", "*", 3)]
     assert not permission(compacted(both), "sms", "survey", ME, "opt_out").allowed
     assert not permission(compacted(both), "sms", "survey", OTHER, "opt_out").allowed
+
+
+def test_what_one_person_says_within_a_millisecond_counts_in_its_order() -> None:
+    """A grant that is given after a withdrawal on record is later, even where the clock has not moved on."""
+    off, on = no("*", "survey", 5), yes("*", "survey", 5)
+    assert following([off], on).at == 6
+    assert lifts(following([off], on), off)
+    assert following([no("*", "survey", 4), no("sms", "*", 5)], on) == on
+    assert following([on], off) == off
