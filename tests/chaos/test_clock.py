@@ -11,7 +11,7 @@ import pytest
 from tests.chaos.rig.carrier import Manner
 from tests.chaos.scene import EVERYTHING, scene
 from tests.chaos.servers import fake_clock
-from tests.support.commands import free_ports
+from tests.support.ports import free_ports
 from tests.support.redis_nodes import Node, node
 from tests.support.running import until
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gateway.store.server_binary import find_binary
 from tests.contract.waiting import eventually
+from tests.support.ports import free_port
 
 HOST = "127.0.0.1"
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction", "--save", "")
@@ -20,9 +21,7 @@ class OwnRedis:
     """A server on a port of its own, that can be stopped and started."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        with socket.socket() as holder:
-            holder.bind((HOST, 0))
-            self.port: int = holder.getsockname()[1]
+        self.port = free_port()
         self.folder, self.options = folder, options
         self.process: asyncio.subprocess.Process | None = None
         self.url = f"redis://{HOST}:{self.port}/0"

@@ -8,7 +8,6 @@ import itertools
 import os
 import random
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable
@@ -25,6 +24,7 @@ from tests.contract.client import Api
 from tests.contract.waiting import eventually
 from tests.contract.wire import ACCOUNT, AUTH_TOKEN, SENDER, Twilio, port_of
 from tests.contract.wire_other import WECHAT_TOKEN, Mail, WeChat
+from tests.support.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
@@ -139,12 +139,8 @@ def variables(folder: Path, **settings: object) -> dict[str, str]:
     """The environment of a gateway on ports of its own; `settings` without their prefix, None takes one away."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
     names = ("HTTP_PORT", "CONSOLE_PORT", "PHONES_PORT", "BOUNCE_PORT")
-    with contextlib.ExitStack() as stack:
-        holders = [stack.enter_context(socket.socket()) for _ in names]
-        for holder in holders:
-            holder.bind((HOST, 0))
-        ports = [holder.getsockname()[1] for holder in holders]
-    given: dict[str, object] = {"DATA_DIR": folder / "var", **dict(zip(names, ports, strict=True)), **settings}
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
+    given: dict[str, object] = {"DATA_DIR": folder / "var", **ports, **settings}
     given.setdefault("PUBLIC_URL", f"http://{HOST}:{given['HTTP_PORT']}")
     mine = {f"GATEWAY_{name}": str(value) for name, value in given.items() if value is not None}
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "COLUMNS": "120", **mine}

@@ -11,7 +11,8 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.store.connect import connect, server_facts, version_of
-from tests.support.redis_nodes import cluster, free_port, node, sentinel
+from tests.support.ports import free_port
+from tests.support.redis_nodes import cluster, node, sentinel
 
 
 def clock() -> int:

@@ -21,7 +21,8 @@ from redis.exceptions import RedisError
 from gateway.store.connect import connect
 from gateway.store.keys import partition
 from gateway.store.scripts import Scripts
-from tests.support.redis_nodes import Node, free_port, node, wait_for
+from tests.support.ports import free_port
+from tests.support.redis_nodes import Node, node, wait_for
 
 # The server the gateway brings along is built without TLS.
 SERVER: Final = shutil.which("redis-server")

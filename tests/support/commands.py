@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import IO, Final
 import aiohttp
 import msgspec
 
+from tests.support.ports import free_ports
 from tests.support.running import HOST, until
 
 ROOT = Path(__file__).parents[2]
@@ -37,15 +37,6 @@ def environment(folder: Path, **settings: object) -> dict[str, str]:
     given = {"DATA_DIR": folder / "var", **settings}
     mine = {f"GATEWAY_{name}": str(value) for name, value in given.items()}
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "COLUMNS": "120", **mine}
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on just now."""
-    with contextlib.ExitStack() as stack:
-        holders = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for holder in holders:
-            holder.bind((HOST, 0))
-        return [holder.getsockname()[1] for holder in holders]
 
 
 def ports() -> dict[str, object]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+
+from tests.support.ports import free_port
 
 POSTFIX: Final = shutil.which("postfix", path="/usr/sbin:/usr/local/sbin:/sbin") or ""
 MISSING: Final = (
@@ -116,7 +117,7 @@ def _home() -> Path:
 def _laid_out(
     home: Path, transports: Mapping[str, str], settings: str, services: str, files: Mapping[str, str]
 ) -> Postfix:
-    owner, port = _setting("mail_owner"), _free_port()
+    owner, port = _setting("mail_owner"), free_port()
     for folder in ("etc", "queue", "data", "log"):
         (home / folder).mkdir()
     shutil.chown(home / "data", owner)
@@ -151,9 +152,3 @@ async def _command(made: Postfix, command: str) -> None:
 def _setting(name: str) -> str:
     asked = subprocess.run(["/usr/sbin/postconf", "-h", name], capture_output=True, text=True, check=True)
     return asked.stdout.strip()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

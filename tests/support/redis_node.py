@@ -119,13 +119,6 @@ class Node:
         return path.read_text(errors="replace") if path.exists() else ""
 
 
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def wait_for(condition: Callable[[], object], why: str, seconds: float = _PATIENCE_S) -> None:
     """Wait, blocking, until a condition holds. Raises AssertionError with `why`."""
     end = time.monotonic() + seconds

@@ -18,13 +18,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from gateway.store.server_binary import find_binary
-from tests.support.redis_node import Node, free_port, wait_for
+from tests.support.ports import free_port
+from tests.support.redis_node import Node, wait_for
 
 __all__ = [
     "Cluster",
     "Node",
     "cluster",
-    "free_port",
     "in_step",
     "node",
     "replicated",

@@ -165,10 +165,10 @@ def test_output_is_bounded() -> None:
 
 def test_work_is_bounded() -> None:
     text = "{% for a in x %}" + "{{ at | datetime }}" * 60 + "{% endfor %}"
-    begun = time.perf_counter()
+    begun = time.thread_time()
     with pytest.raises(DataError, match="too much work"):
         render(text, data={"x": [1] * MAX_TURNS, "at": MOMENT})
-    assert time.perf_counter() - begun < 2
+    assert time.thread_time() - begun < 2
 
 
 def test_variables() -> None:

@@ -147,10 +147,10 @@ BLANKS = " " * 60_000
 @pytest.mark.parametrize("kind", ["line", "sms", "text", "html", "speech"])
 @pytest.mark.parametrize("value", [f"a\t{BLANKS}b", f"a\n{BLANKS}b", "\n \t" * 20_000, "\u00a0" * 60_000])
 def test_runs_of_blanks_take_no_time(kind: Kind, value: str) -> None:
-    begun = time.perf_counter()
+    begun = time.thread_time()
     compile_text("{{ a }}", kind).render({"a": value}, ATHENS)
     compile_text(value, kind).render({}, ATHENS)
-    assert time.perf_counter() - begun < 1
+    assert time.thread_time() - begun < 1
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_runs_of_blanks_take_no_time(kind: Kind, value: str) -> None:
 )
 def test_compiling_takes_little_time(text: str) -> None:
     for kind in ("text", "html"):
-        begun = time.perf_counter()
+        begun = time.thread_time()
         with contextlib.suppress(TemplateError):
             compile_text(text, kind)
-        assert time.perf_counter() - begun < 1
+        assert time.thread_time() - begun < 1

@@ -92,10 +92,10 @@ REFUSED = [
 
 @pytest.mark.parametrize("text", REFUSED, ids=lambda text: text[:40])
 def test_everything_else_is_refused_when_saved(text: str) -> None:
-    begun = time.perf_counter()
+    begun = time.thread_time()
     with pytest.raises(TemplateError) as caught:
         compile_text(text, "text")
-    assert time.perf_counter() - begun < 2
+    assert time.thread_time() - begun < 2
     assert caught.value.line >= 1
     assert caught.value.remedy
 

@@ -22,7 +22,8 @@ from tests.chaos.rig.mailbox import Mailbox
 from tests.chaos.rig.processes import Fleet, Member, StoreServer
 from tests.chaos.rig.redis_link import RedisLink
 from tests.chaos.rig.steps import ApiStep, Step, Trap
-from tests.support.commands import environment, free_ports
+from tests.support.commands import environment
+from tests.support.ports import free_ports
 from tests.support.running import HOST
 
 TRAP_SECONDS: Final = 60.0
