@@ -13,7 +13,8 @@ from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from gateway.channels.bounces import BounceNews, parse
-from gateway.channels.verp import verp_reader
+from gateway.channels.mime import ascii_address
+from gateway.channels.verp import PREFIX, verp_reader
 from gateway.customer import ConsentEntry, Customer
 from gateway.delivery.metrics import Metrics
 from gateway.delivery.receipts import Receipts
@@ -47,10 +48,24 @@ class Returns:
         self, settings: Settings, receipts: Receipts, messages: Messages, customers: Customers, metrics: Metrics
     ) -> None:
         self._read = verp_reader(settings.secret_key, settings.secret_key_old)
+        self._relay = settings.smtp
         self._receipts = receipts
         self._messages = messages
         self._customers = customers
         self._metrics = metrics
+
+    def ours(self, address: str) -> bool:
+        """Whether mail to this address can be for us: it is a return path that we have signed, or leads, without any
+        signature, to where our mail is returned to; a bare "postmaster" is everybody's (RFC 5321, 4.5.1).
+        """
+        if self._read(address) is not None:
+            return True
+        local, _, domain = (plain := address.lower()).rpartition("@")
+        if self._relay is None or local.startswith(PREFIX):
+            return False
+        if self._relay.bounce_domain is None:
+            return plain in (ascii_address(self._relay.from_address).lower(), "postmaster")
+        return domain == self._relay.bounce_domain.lower() or plain == "postmaster"
 
     async def take(self, raw: bytes, envelope_to: list[str], now: int) -> str:
         """Take in one mail at `now` (ms), as often as it comes; what it was, in a word or two. Raises StoreUnavailable."""
@@ -163,9 +178,11 @@ class BounceServer:
     async def handle_RCPT(  # noqa: N802 - aiosmtpd looks for this name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
-        """One recipient, of whom there are few."""
+        """One recipient, of whom there are few; anybody else's mail isn't swallowed, its sender is told."""
         if len(envelope.rcpt_tos) >= RECIPIENTS_MOST:
             return "452 4.5.3 Too many recipients"
+        if not self._returns.ours(address):
+            return "550 5.1.1 No such recipient here"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
 

@@ -14,12 +14,10 @@ import msgspec
 from gateway.channels.base import Inbound
 from gateway.customer import ConsentEntry, Customer
 from gateway.numbers import is_phone_channel
-from gateway.preferences.consent import ANY, LIFTED, closed_by, in_force
+from gateway.preferences.consent import ANY, LIFTED, closed_by, in_force, says
 from gateway.store.clock import Clock
 from gateway.store.customers import Customers
 
-_LEFT: Final = ("unfollow", "block")
-"""How the way of a withdrawal ends that nobody said: they left the account, and come back by following again."""
 _WAYS: Final = {"text": "keyword", "opt_out": "keyword", "opt_in": "keyword", "key": "key_press"}
 
 
@@ -50,8 +48,6 @@ class Withdrawals:
         every channel, for one who writes from an address that isn't theirs on record.
         """
         entry = self.entry(inbound, channel, category, "withdrawn")
-        if inbound.kind == "unfollow" and await self._stopped_here(inbound):
-            return  # the later entry would hide that they said so
         bound = list[str]()
         if channel == ANY or self._reached_here(channel, inbound.channel):
             bound = await self._customers.withdraw(inbound.channel, inbound.sender, [entry])
@@ -112,11 +108,6 @@ class Withdrawals:
         """Whether a channel goes to the very address that somebody wrote from."""
         return channel == own or (is_phone_channel(channel) and is_phone_channel(own))
 
-    async def _stopped_here(self, inbound: Inbound) -> bool:
-        """Whether the channel was closed at that address by a word of theirs before they left."""
-        held = await self._customers.bound([inbound.sender])
-        return (inbound.channel, ANY) in _stopped(held, self._customers.address_key(inbound.sender))
-
     async def _for_person(self, customer: str, entry: ConsentEntry) -> None:
         def told(known: Customer) -> tuple[Customer, list[ConsentEntry]] | None:
             return None if entry in known.consents else (known, [entry])
@@ -129,5 +120,5 @@ class Withdrawals:
 
 def _stopped(held: Sequence[ConsentEntry], key: str) -> set[tuple[str, str]]:
     """What was closed at an address, and is still, by more than leaving: (channel, category) pairs."""
-    said = [entry for entry in in_force(held) if not entry.way.endswith(_LEFT)]
+    said = [entry for entry in in_force(held) if says(entry) != "left"]
     return set(closed_by(said, key))

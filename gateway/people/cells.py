@@ -26,7 +26,7 @@ _ROUNDED: Final = re.compile(r"[+-]?\d+([.,]\d+)?[eE][+-]\d{1,3}")
 _DECIMAL: Final = re.compile(r"\+?\d{6,}[.,]0+")
 _FORMULA: Final = re.compile(r'="(.*)"', re.DOTALL)
 _MADE_TEXT: Final = frozenset("'+=-@0123456789")
-_STARTS_FORMULA: Final = frozenset("=+-@")
+_STARTS_FORMULA: Final = frozenset("=+-@＝＋－＠")
 _SPLIT: Final = re.compile(r"\s*[;>,\s]\s*")
 
 

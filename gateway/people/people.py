@@ -138,6 +138,31 @@ class People:
         await self._freed(customer)
         return Result(preferences_view(done.customer.preferences), done.version)
 
+    async def change_preferences(
+        self,
+        customer: str,
+        change: Callable[[dict[str, Any]], dict[str, Any]],
+        *,
+        way: Way,
+        wording: str | None = None,
+        by_person: bool = False,
+    ) -> Result:
+        """As `put_preferences`, of what a function makes of those that stand by then; it may run again.
+
+        However many change them at once, each goes in, one after the other.
+        """
+        said = self._said(way, wording, None, by_person=by_person)
+
+        def changed(current: Customer) -> Changed | None:
+            reading = self._reading()
+            preferences = reading.preferences(change(preferences_view(current.preferences)))
+            reading.done()
+            return with_preferences(current, preferences, said)
+
+        done, number = await self._customers.change(customer, changed)
+        await self._freed(customer)
+        return Result(preferences_view(done.preferences), number)
+
     async def choose(
         self,
         customer: str,

@@ -17,6 +17,8 @@ Rule = Literal["asked", "opt_out", "opt_in"]
 ANY: Final = "*"
 LIFTED: Final = "lifted_by_"
 """What the way of a grant begins with that only takes back a withdrawal (START, following again): it is no opt-in."""
+LEFT: Final = ("unfollow", "block")
+"""How the way of a withdrawal ends that nobody said: they left the account, and come back by following again."""
 
 _SAID_AT: Final = "address "
 
@@ -54,8 +56,13 @@ def applies(entry: ConsentEntry, channel: str, category: str, address_key: str |
 
 
 def says(entry: ConsentEntry) -> str:
-    """What an entry does: "granted", "withdrawn", or "lifted" for a grant that is no opt-in."""
-    return "lifted" if entry.state == "granted" and entry.way.startswith(LIFTED) else entry.state
+    """What an entry does: "granted", or "lifted" for a grant that is no opt-in; "withdrawn", or "left" where nobody said so.
+
+    A word is thus never hidden by a later leaving, which coming back would lift.
+    """
+    if entry.state == "withdrawn":
+        return "left" if entry.way.endswith(LEFT) else "withdrawn"
+    return "lifted" if entry.way.startswith(LIFTED) else "granted"
 
 
 def lifts(grant: ConsentEntry, withdrawal: ConsentEntry, at: str | None = None) -> bool:
@@ -131,7 +138,7 @@ def opens(entries: Sequence[ConsentEntry], grant: ConsentEntry) -> bool:
     return any(
         lifts(grant, withdrawal, at) and not any(lifts(one, withdrawal, at) for one in earlier)
         for withdrawal in in_force(entries)
-        for at in {None, where_said(withdrawal)}
+        for at in {withdrawal.address, where_said(withdrawal)}
     )
 
 
@@ -186,12 +193,13 @@ def said_at(address_key: str) -> str:
 
 
 def where_said(entry: ConsentEntry) -> str | None:
-    """The address (keyed hash) at which an entry was said that binds the whole person; None: not known, or not whole.
+    """The address (keyed hash) at which a word was said that speaks of other addresses, too; None: not known, or none such.
 
-    Entries of earlier releases name it in the proof.
+    Of one that was said for every channel, before the address was the person's, the address it binds. Entries of earlier
+    releases name it in the proof.
     """
     if entry.address is not None:
-        return None
+        return entry.source if entry.source == entry.address else None
     marked = entry.source is None and entry.proof is not None and entry.proof.startswith(_SAID_AT)
     return entry.proof.removeprefix(_SAID_AT) if marked and entry.proof is not None else entry.source
 

@@ -90,7 +90,7 @@ def understand(text: str, *, country: str | None = None, open_prompt: bool = Fal
         if found is not None and (found.kind != "start" or words == said):
             return found
     return (
-        _wish(text, said)
+        _wish(text, said, answering=open_prompt)
         or _narrowed(asked)
         or _narrowed(said)
         or _request(asked)
@@ -111,9 +111,9 @@ def _whole(words: str, *, open_prompt: bool) -> Keyword | None:
     return Keyword("language", named) if named is not None else None
 
 
-def _wish(text: str, said: str) -> Keyword | None:
+def _wish(text: str, said: str, *, answering: bool) -> Keyword | None:
     """An order of channels or quiet hours."""
-    wanted = order(said)
+    wanted = order(said, answering=answering)
     if wanted is not None:
         if not wanted.channels:
             return Keyword("unclear", "order")

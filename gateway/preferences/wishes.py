@@ -75,6 +75,7 @@ _OF_ORDER: Final = _lexicon(
 )
 _CLEAR: Final = words("order", "clear")
 _COMMON: Final = words("order", "common")
+_COMMAND: Final = words("order", "command")
 _QUIET: Final = tuple(sorted(words("quiet", "words"), key=len, reverse=True))
 _OFF: Final = frozenset(words("quiet", "off"))
 _SCRIPTS: Final = re.compile(r"(?<=[\u3400-\u9fff])(?=[^\u3400-\u9fff ])|(?<=[^\u3400-\u9fff ])(?=[\u3400-\u9fff])")
@@ -105,8 +106,11 @@ def narrowed(rest: str) -> Named | None:
     return _named(scan(rest, _OF_STOP))
 
 
-def order(said: str) -> Named | None:
-    """An order of channels, perhaps for one category; without channels: meant as one, and not understood."""
+def order(said: str, *, answering: bool = False) -> Named | None:
+    """An order of channels, perhaps for one category; without channels: meant as one, and not understood.
+
+    `answering`: a question of ours is open, to which "order late" may be the answer.
+    """
     for first in sorted((*_CLEAR, *_COMMON), key=len, reverse=True):
         if not begins(said, first) or said == first:
             continue
@@ -117,6 +121,8 @@ def order(said: str) -> Named | None:
         if first in _CLEAR and not is_han(rest) and len(rest.split()) < _MOST_WORDS:
             return Named((), None, clear=True)
         if first in _COMMON and len(rest.split()) <= _HALF_AN_ORDER and _names_a_way(rest):
+            return Named((), None, clear=True)
+        if first in _COMMAND and not answering and rest.isalpha() and scan(rest, _OF_ORDER) is None:
             return Named((), None, clear=True)
     return None
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from gateway.customer import Address
 from gateway.message import Fault, Held, RouteStep, Why
 from gateway.routing.fallback import Step
-from gateway.routing.holds import passes
+from gateway.routing.holds import hold_for, passes
 from gateway.routing.retry import REMEDIES
 from gateway.routing.route import Candidate
 from gateway.routing.view import MOVING, View
+
+_TOLD_BY_THE_CLOCK: Final = (*MOVING, "cap")
+"""Holds that can be foreseen; a complaint may be settled by then, a broadcast go on."""
 
 
 def ahead(
@@ -31,6 +35,17 @@ def ahead(
         found.append(RouteStep(candidate.address.channel, candidate.address.value, max(0, begin - now) // 1000, why))
         begin += (step_s or 0) * 1000 if in_turn else 0
     return found
+
+
+def foreseen(view: View, usable: Sequence[Candidate], deadline: int) -> tuple[Held | None, int]:
+    """What will hold a message once it falls due, as far as hours and caps tell by now; and its deadline (ms) by then."""
+    due = view.message.due_at
+    found = hold_for(view, usable[0], deadline, due) if usable else None
+    if found is None or found.code not in _TOLD_BY_THE_CLOCK:
+        return None, deadline
+    moved = deadline + (max(0, found.runs_on - due) if found.code in MOVING else 0)
+    moved = moved if view.message.expires_at is None else min(moved, view.message.expires_at)
+    return Held(until=found.until, code=found.code, text=found.text, since=due), moved
 
 
 def repeat(step: Step, at: int, held: Held | None, now: int) -> RouteStep:

@@ -8,7 +8,7 @@ present wishes.
 from __future__ import annotations
 
 from gateway.message import Message
-from gateway.routing.ahead import ahead
+from gateway.routing.ahead import ahead, foreseen
 from gateway.routing.holds import never_open
 from gateway.routing.plan import Plan
 from gateway.routing.route import candidates
@@ -31,9 +31,10 @@ def decide(view: View, now: int) -> Next:
         barred = {(one.channel, one.address) for one in never}
         usable, skipped = [one for one in usable if one.key not in barred], (*skipped, *never)
     if now < message.due_at:
-        coming = tuple(ahead(view, usable, [], None, deadline, now))
+        later, last = foreseen(view, usable, deadline)
+        coming = tuple(ahead(view, usable, [], later, last, now))
         wake = message.due_at if message.expires_at is None else min(message.due_at, message.expires_at)
-        return Next(status="scheduled", wake_at=wake, deadline=deadline, skipped=skipped, route=coming)
+        return Next(status="scheduled", wake_at=wake, deadline=deadline, later=later, skipped=skipped, route=coming)
     return Plan(view, usable, skipped, deadline, now).next()
 
 

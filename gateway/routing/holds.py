@@ -1,4 +1,4 @@
-"""What makes a message wait: hours, caps, an open complaint.
+"""What makes a message wait: hours, caps, an open complaint, a broadcast that is paused.
 
 Hours come before caps, since they stop the message's clock and caps don't.
 """
@@ -19,6 +19,8 @@ from gateway.routing.route import Candidate, Rules
 from gateway.routing.view import View, zones_of
 
 LOOK_AGAIN_MS: Final = 60_000
+HALTED_LOOK_MS: Final = 600_000
+"""Who resumes a broadcast wakes what it holds; this is for what was missed."""
 _HORIZON_MS: Final = 10 * 86_400_000
 """Longer than any week with holidays on both of its ends."""
 _TEXTS: Final = {
@@ -53,6 +55,8 @@ class Hold(msgspec.Struct, frozen=True):
 
 def hold_for(view: View, candidate: Candidate, deadline: int, now: int) -> Hold | None:
     """Why nothing may be sent to an address just now; None: it may."""
+    if view.halted:
+        return Hold("paused", deadline, "Its broadcast is paused.", min(deadline, now + HALTED_LOOK_MS))
     if view.category.not_while_complaint and view.customer.complaint_open:
         text = "The customer has a complaint open; questions wait until it is settled."
         return Hold("complaint_open", min(now + LOOK_AGAIN_MS, deadline), text)
@@ -152,7 +156,8 @@ class _Caps:
 
     def __init__(self, view: View) -> None:
         self._uses = view.cap_uses
-        self._caps = view.rules.caps_of(view.message.category) if not view.message.attempts else ()
+        counted = view.message.attempts or view.message.uncapped
+        self._caps = () if counted else view.rules.caps_of(view.message.category)
 
     def full(self, at: int) -> tuple[Counted, int] | None:
         """The cap without room at `at` (ms) that is the last to have some, and when."""

@@ -29,7 +29,9 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class Next(msgspec.Struct, kw_only=True):
-    """What to do. `wake_at` (ms) is None only when the message is done and no attempt is without an outcome; `ask`: attempts to reconcile with the provider."""
+    """What to do. `wake_at` (ms) is None only when the message is done and no attempt is without an outcome; `ask`: attempts to
+    reconcile with the provider; `later`: what will hold a message once it falls due, as far as that is known.
+    """
 
     status: Status
     wake_at: int | None
@@ -37,19 +39,24 @@ class Next(msgspec.Struct, kw_only=True):
     turns: tuple[Turn, ...] = ()
     ask: tuple[str, ...] = ()
     held: Held | None = None
+    later: Held | None = None
     closing: Verdict | None = None
     skipped: tuple[Skipped, ...] = ()
     route: tuple[RouteStep, ...] = ()
 
 
 class View(msgspec.Struct, frozen=True):
-    """Everything a decision looks at. `cap_uses`: by a cap's key, when (ms) earlier messages counted against it."""
+    """Everything a decision looks at. `cap_uses`: by a cap's key, when (ms) earlier messages counted against it.
+
+    `halted`: nothing of the message's broadcast may begin.
+    """
 
     message: Message
     customer: Customer
     channels: Mapping[str, ChannelState]
     rules: Rules
     cap_uses: Mapping[str, Sequence[int]] = {}
+    halted: bool = False
 
     @property
     def category(self) -> Category:

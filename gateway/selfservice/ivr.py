@@ -127,6 +127,8 @@ def _question(state: State, keys: str, facts: Facts, speaks: Tongue) -> Move | N
 def _main(state: State, keys: str, facts: Facts, speaks: Tongue) -> Move | None:
     words, again = speaks.words.main, _to(state, "main")
     match keys:
+        case "1" if facts.stopped:
+            return Move(state=again, said=speaks.lines(words.stopped))
         case "1" if facts.known:
             if len(facts.channels) < 2:
                 return Move(state=again, said=speaks.lines(speaks.words.reach.only_one))
@@ -144,7 +146,7 @@ def _main(state: State, keys: str, facts: Facts, speaks: Tongue) -> Move | None:
             return Move(state=_to(state, "quiet"))
         case "9" if not facts.borrowed:
             if not facts.closed:
-                return Move(state=again, said=speaks.lines(words.nothing_stopped))
+                return Move(state=again, said=speaks.lines(words.stopped if facts.stopped else words.nothing_stopped))
             return Move(state=again, said=speaks.lines(words.started), changes=(Lift(words.start),))
         case "#" | "*":
             return Move(state=again)

@@ -13,7 +13,7 @@ from gateway.delivery.answers import closed
 from gateway.delivery.desk import Desk
 from gateway.delivery.words import Words, unpack
 from gateway.message import Mode
-from gateway.preferences.consent import ANY, closed_by, permission
+from gateway.preferences.consent import ANY, closed_by, of_person, permission, where_said
 from gateway.preferences.ranking import rank
 from gateway.routing.policy import Category
 from gateway.selfservice.ivr_state import CHANNELS, GROUPS, Facts, Group, Question
@@ -96,20 +96,28 @@ class Callers:
             )
         quiet = person.preferences.quiet_hours
         own = {address.channel for address in person.addresses}
+        ways = self._ways(person)
         return Facts(
             known=True,
             language=person.preferences.language or person.locale or self._default,
             default=self._default,
             company=self._company,
-            ways=self._ways(person),
+            ways=ways,
             channels=tuple(channel for channel in CHANNELS if channel in own and channel in self._usable),
             quiet=self._rules.quiet_hours if isinstance(quiet, msgspec.UnsetType) else quiet,
             usual=self._rules.quiet_hours,
             closed=bool(shut),
             calls_closed=any(pair in shut for pair in (("voice", ANY), (ANY, ANY))),
+            stopped=not any(ways.values()) and self._stopped_elsewhere(person, caller.number),
             unagreed=tuple(group for group, names in GROUPS.items() if any(self._asks(person, one) for one in names)),
             question=await self._question(mode, caller),
         )
+
+    def _stopped_elsewhere(self, person: Customer, number: str) -> bool:
+        """Whether they stopped everything by another way than from this number, which alone is opened from here."""
+        here = self._customers.address_key(number)
+        general = [one for one in of_person(person.consents) if one.channel == one.category == ANY]
+        return any(where_said(one) != here for one in general)
 
     def _ways(self, person: Customer) -> dict[Group, tuple[str, ...]]:
         found: dict[Group, tuple[str, ...]] = {"all": ()}

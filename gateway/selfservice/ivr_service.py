@@ -17,7 +17,7 @@ from gateway.delivery.inbox import InboundItems
 from gateway.delivery.withdrawals import Withdrawals
 from gateway.delivery.words import Words as MessageWords
 from gateway.message import Mode
-from gateway.people.people import Conflict, Invalid, People
+from gateway.people.people import Invalid, People
 from gateway.preferences.consent import ANY
 from gateway.prompts import Answer
 from gateway.selfservice.ivr import Move, begin, keys_wanted, press
@@ -44,7 +44,6 @@ from gateway.store.pipe import StoreUnavailable
 
 PATIENCE_S: Final = 8.0
 """Twilio waits 15 seconds for an answer, and a caller hears silence meanwhile."""
-_TRIES: Final = 5
 
 log = structlog.get_logger()
 
@@ -115,7 +114,7 @@ class PhoneMenu:
     async def _carry_out(self, mode: Mode, caller: Caller, change: Change, dialled: Dialled) -> None:
         if isinstance(change, GiveAnswer):
             given = Answer(value=change.value, text=change.keys, channel="voice", at=self._clock.now())
-            await self._inbox.answer(change.message, given, None)
+            await self._inbox.answers.answer(change.message, given, None)
             return
         if mode != "live":
             return  # what test callers press changes nobody
@@ -143,19 +142,15 @@ class PhoneMenu:
         """Change the preferences as they stand, whoever else changes them meanwhile."""
         if caller.customer is None:
             return
-        for _ in range(_TRIES):
-            found = await self._people.preferences(caller.customer.id)
-            if found is None:
-                raise NotDone("gone")
-            wanted = changed(found.view, change, self._categories)
-            try:
-                await self._people.put_preferences(caller.customer.id, wanted, found.version, way="ivr", by_person=True)
-            except Conflict:
-                continue
-            except (Invalid, KeyError) as refused:
-                raise NotDone(type(refused).__name__) from None
-            return
-        raise NotDone("always changed meanwhile")
+        try:
+            await self._people.change_preferences(
+                caller.customer.id,
+                lambda wishes: changed(wishes, change, self._categories),
+                way="ivr",
+                by_person=True,
+            )
+        except (Invalid, KeyError) as refused:
+            raise NotDone(type(refused).__name__) from None
 
 
 def phone_menu(

@@ -43,6 +43,8 @@ def _main(_state: State, facts: Facts, words: Words) -> list[str]:
     start = main.start if facts.closed else ""
     if not facts.known:
         return [main.stop_number, main.language, start, words.repeat]
+    if facts.stopped:
+        return [main.stopped, main.language, main.quiet, start, words.repeat]
     stop = "" if facts.calls_closed else main.stop_calls
     # The first menu tells of outages alone, the rest is under 1: nobody wants to listen for a minute.
     return [
@@ -87,7 +89,15 @@ def _confirm(state: State, facts: Facts, words: Words) -> list[str]:
         words.order.name[channel] for channel in CHANNELS if channel in facts.channels and channel not in state.picked
     ]
     left = words.reach.unused.format(ways=words.reach.between.join(unused)) if unused else ""
-    return [words.reached(state.group, state.picked), left, words.save, words.repeat, words.back]
+    silent = state.group in facts.unagreed or not any(facts.ways.values())
+    chosen = noted(state, words) if silent else words.reached(state.group, state.picked)
+    return [chosen, left, words.save, words.repeat, words.back]
+
+
+def noted(state: State, words: Words) -> str:
+    """The order that was chosen, where nothing is sent by it: nobody is told that we write who hasn't agreed to it."""
+    ways = words.reach.between.join(words.order.name[channel] for channel in state.picked)
+    return words.order.noted.format(group=getattr(words.groups, state.group), ways=ways)
 
 
 def _quiet(_state: State, facts: Facts, words: Words) -> list[str]:

@@ -116,7 +116,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     `known`: the number is one customer's. `ways`: the channels in use for each group, in order. `channels`: those there is
     an address for. `quiet`: the hours in force, `usual` those of the installation; None: none. `closed`: the number has
-    stopped something, `calls_closed`: its calls. `borrowed`: it is proved not to be the caller's, who may only stop.
+    stopped something, `calls_closed`: its calls; `stopped`: they stopped everything, from elsewhere, and nothing here opens it.
+    `borrowed`: it is proved not to be the caller's, who may only stop.
     `unagreed`: the groups that nobody gets before they agree, and they haven't. `question`: what they may have called back about.
     """
 
@@ -130,6 +131,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     usual: QuietHours | None = None
     closed: bool = False
     calls_closed: bool = False
+    stopped: bool = False
     borrowed: bool = False
     unagreed: tuple[Group, ...] = ()
     question: Question | None = None

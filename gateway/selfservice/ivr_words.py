@@ -43,6 +43,7 @@ class MainWords(_Words, frozen=True):
     number_stopped: str
     started: str
     nothing_stopped: str
+    stopped: str
 
 
 class StopWords(_Words, frozen=True):
@@ -78,11 +79,12 @@ class GroupWords(_Words, frozen=True):
 
 
 class OrderWords(_Words, frozen=True):
-    """Choosing channels one after the other. `agree`: of messages nobody gets before they agree. `option`, `way` and `name` are by channel."""
+    """Choosing channels one after the other. `noted`: an order by which nothing is sent yet. `agree`: of messages nobody gets before they agree. `option`, `way` and `name` are by channel."""
 
     first: str
     next: str
     done: str
+    noted: str
     agree: str
     option: dict[str, str]
     way: dict[str, str]

@@ -138,9 +138,9 @@ class Addresses:
         pairs = [part for entry in entries for part in (_field(entry), msgspec.msgpack.encode(entry))]
         await ask(self._pipe, "HSET", place, *pairs, durable=True)
         fields: dict[bytes, bytes] = await ask(self._pipe, "HGETALL", place)
-        stored = [_ENTRY.decode(blob) for field, blob in fields.items() if field.startswith(b"c:")]
-        kept = {_field(entry) for entry in compacted(stored)}
-        outdated = [_field(entry) for entry in stored if _field(entry) not in kept]
+        stored = {field: _ENTRY.decode(blob) for field, blob in fields.items() if field.startswith(b"c:")}
+        kept = compacted(stored.values())
+        outdated = [field for field, entry in stored.items() if entry not in kept]
         if outdated:
             await ask(self._pipe, "HDEL", place, *outdated)
 

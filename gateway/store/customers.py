@@ -15,6 +15,7 @@ from gateway.store.addresses import Hints, ask, compacted, needs_proof, news
 from gateway.store.clock import Clock
 from gateway.store.customer_records import ONE_OFF, Change, Changed, Conflict, Records, Written
 from gateway.store.customer_settling import OWNERS_WAY
+from gateway.store.entries import TIMELINE_DAYS
 from gateway.store.health import Healths
 from gateway.store.scripts import Scripts
 
@@ -38,9 +39,9 @@ class Going(msgspec.Struct, frozen=True):
 class Customers(Records):
     """The store of customers, their consent ledgers and their addresses. All methods raise StoreUnavailable."""
 
-    def __init__(self, scripts: Scripts, clock: Clock, pepper: bytes) -> None:
+    def __init__(self, scripts: Scripts, clock: Clock, pepper: bytes, *, keep_timeline: int = TIMELINE_DAYS) -> None:
         """`pepper` keys the hashes of addresses; with another one no withdrawal is found again."""
-        super().__init__(scripts, clock, pepper)
+        super().__init__(scripts, clock, pepper, keep_timeline=keep_timeline)
         self.health = Healths(scripts.pipe, clock, self._spread)
 
     async def owners(self, value: str) -> list[str]:
