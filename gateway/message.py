@@ -207,6 +207,9 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `born`: when its customer was created (ms): of two who had the same id one after the other, it is for that one.
     `proves`: the person asked for it, to prove an address theirs: it goes even where the address is no longer used.
+    `broadcast`: the broadcast it belongs to. `about`: what it serves, "<kind>:<what>"; `owed`: that has still to be told
+    of news. `body_of`: whose body it shares, in the same partition, instead of having its own. `uncapped`: it reminds of one
+    that has counted against the caps, and doesn't count again.
     """
 
     id: str
@@ -248,6 +251,11 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     acknowledged_by: str | None = None
     retry_of: str | None = None
     proves: bool = False
+    broadcast: str | None = None
+    about: str | None = None
+    owed: bool = False
+    body_of: str | None = None
+    uncapped: bool = False
     claimed: bool = False
     superseded_by: str | None = None
     cancelled_at: int | None = None

@@ -13,6 +13,7 @@ import structlog
 
 from gateway.customer import Customer
 from gateway.delivery.effects import Effects
+from gateway.delivery.halts import Halts
 from gateway.delivery.metrics import Metrics
 from gateway.delivery.pacing import Switchboard
 from gateway.message import Message, Mode, RouteStep, Verdict
@@ -56,6 +57,7 @@ class Desk:
         effects: Effects,
         metrics: Metrics,
         clock: Clock,
+        halts: Halts,
     ) -> None:
         self.messages = messages
         self.customers = customers
@@ -64,6 +66,7 @@ class Desk:
         self.effects = effects
         self.metrics = metrics
         self.clock = clock
+        self.halts = halts
 
     def category(self, message: Message) -> Category:
         """The rules of a message's category. Raises KeyError when the settings no longer know it."""
@@ -103,7 +106,8 @@ class Desk:
 
     def _view(self, case: Case) -> View:
         states = self.boards[case.message.mode].states()
-        return View(case.message, case.customer, states, self.rules, case.cap_uses)
+        halted = self.halts.holds(case.message)
+        return View(case.message, case.customer, states, self.rules, case.cap_uses, halted)
 
     async def write(self, case: Case, following: Next) -> bool:
         """Commit a decision; False when somebody else was faster (or the message is gone) and nothing was written."""

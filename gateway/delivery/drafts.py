@@ -21,7 +21,8 @@ from gateway.delivery.request import (
     reach_for,
     renewed,
 )
-from gateway.message import Message, Mode
+from gateway.message import Lane, Message, Mode, Reach
+from gateway.prompts import Prompt
 from gateway.routing.policy import Category
 from gateway.routing.view import due_at
 from gateway.store.addresses import needs_proof
@@ -72,36 +73,27 @@ class Drafts:
         reach = None if category is None else reach_for(new.reach, category, prompt, self._known, faults)
         if faults or category is None or reach is None or customer is None:
             raise Rejected(faults)
-        message = Message(
-            id=new_id(mode, customer.id, origin.at, origin.seed, origin.n),
-            mode=mode,
-            customer=customer.id,
-            category=new.category,
-            lane=new.priority or category.priority,
-            reach=reach,
-            created_at=origin.at,
-            due_at=origin.at,
-            born=customer.created_at,
-            expires_at=new.expires_at,
-            send_at=new.send_at,
-            send_at_local=new.send_at_local,
-            template=body.template.id if body.template is not None else None,
-            template_version=body.template.version if body.template is not None else None,
-            thread=new.thread,
-            order=origin.at * 1000 + origin.n,
-            reference=new.reference,
-            metadata=new.metadata,
-            addresses=given_addresses(new),
-            locale=new.recipient.locale if new.recipient is not None else None,
-            time_zone=new.recipient.time_zone if new.recipient is not None else None,
-            prompt=prompt,
-            retry_of=new.retry_of,
-            proves=new.proves,
-        )
+        message = _record(mode, new, origin, reach, new.priority or category.priority, prompt, body)
+        message.id = new_id(mode, customer.id, origin.at, origin.seed, origin.n)
+        message.customer, message.born = customer.id, customer.created_at
         customer = addressed(message, customer)
         message.due_at = due_at(message, customer, self._desk.rules)
         uses = await self._desk.messages.cap_uses(message, self._desk.rules.caps_of(message.category))
         return Case(message, 0, Before(), customer, version, uses), body, category
+
+    async def pattern(self, mode: Mode, new: NewMessage, at: int) -> tuple[Message, Body]:
+        """The message that many will get, to nobody yet, checked whole; `at`: its time (ms). `new` names no person.
+
+        Raises Rejected with all problems, StoreUnavailable.
+        """
+        faults = check(msgspec.structs.replace(new, customer=""), self._desk.rules.categories, self._clock.now())
+        category = self._desk.rules.categories.get(new.category)
+        body = await self._body(new, faults)
+        prompt = prompt_for(new, category)
+        reach = None if category is None else reach_for(new.reach, category, prompt, self._known, faults)
+        if faults or category is None or reach is None:
+            raise Rejected(faults)
+        return _record(mode, new, Origin(b"", at), reach, new.priority or category.priority, prompt, body), body
 
     async def again(
         self, mode: Mode, message_id: str, reach: Mapping[str, Any] | None, origin: Origin
@@ -157,3 +149,37 @@ class Drafts:
                 ("/recipient/consent/proof", "This would lift a withdrawal, which needs proof that they agreed.")
             )
         return found
+
+
+def _record(
+    mode: Mode, new: NewMessage, origin: Origin, reach: Reach, lane: Lane, prompt: Prompt | None, body: Body
+) -> Message:
+    """The record of a message as asked for, without an id and a person."""
+    return Message(
+        id="",
+        mode=mode,
+        customer="",
+        category=new.category,
+        lane=lane,
+        reach=reach,
+        created_at=origin.at,
+        due_at=origin.at,
+        expires_at=new.expires_at,
+        send_at=new.send_at,
+        send_at_local=new.send_at_local,
+        template=body.template.id if body.template is not None else None,
+        template_version=body.template.version if body.template is not None else None,
+        thread=new.thread,
+        order=origin.at * 1000 + origin.n,
+        reference=new.reference,
+        metadata=new.metadata,
+        addresses=given_addresses(new),
+        locale=new.recipient.locale if new.recipient is not None else None,
+        time_zone=new.recipient.time_zone if new.recipient is not None else None,
+        prompt=prompt,
+        retry_of=new.retry_of,
+        proves=new.proves,
+        broadcast=new.broadcast,
+        about=new.about,
+        body_of=new.body_of,
+    )

@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 from redis.exceptions import RedisError
 
+from gateway.delivery.halts import Halts
 from gateway.delivery.pacing import Switchboard
 from gateway.delivery.post import Post
 from gateway.message import LANES, Lane
@@ -28,18 +29,23 @@ log = structlog.get_logger()
 class Follower:
     """Follows the rest of the installation."""
 
-    def __init__(self, scripts: Scripts, clock: Clock, boards: Sequence[Switchboard], roll: Roll) -> None:
+    def __init__(self, scripts: Scripts, clock: Clock, boards: Sequence[Switchboard], roll: Roll, halts: Halts) -> None:
         self._scripts = scripts
         self._clock = clock
         self._boards = boards
         self._roll = roll
+        self._halts = halts
         self._rousing: set[asyncio.Task[None]] = set()
 
     async def once(self) -> None:
-        """Read the server's time, the roll of workers and the channels' state. Raises StoreUnavailable, RedisError."""
+        """Read the server's time, the roll of workers, halted broadcasts and the channels' state.
+
+        Raises StoreUnavailable, RedisError.
+        """
         seconds, micros = await self._scripts.urgent.send("TIME")
         self._clock.read(int(seconds) * 1000 + int(micros) // 1000)
         await self._roll.read()
+        await self._halts.refresh()
         for board in self._boards:
             for post in board.posts.values():
                 post.share(self._roll.place, self._roll.workers)

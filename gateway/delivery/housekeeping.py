@@ -21,7 +21,7 @@ from gateway.delivery.metrics import Metrics
 from gateway.message import Mode
 from gateway.store.clock import Clock
 from gateway.store.customers import Customers
-from gateway.store.keys import PARTITIONS, Partition, partition
+from gateway.store.keys import PARTITIONS, THINGS, Partition, partition
 from gateway.store.pipe import StoreUnavailable
 from gateway.store.upkeep import Upkeep
 
@@ -36,7 +36,7 @@ LOOK_S: Final = 5.0
 
 _KEY: Final = re.compile(r"\{(?P<tag>p\d+)\}:(?P<kind>[a-z]+)(?::(?P<rest>.+))?")
 _INDEX: Final = re.compile(r"(?P<mode>live|team|test):.+")
-_RECORDS: Final = frozenset("mie")
+_RECORDS: Final = frozenset("mie") | THINGS
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ somebody to read.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -17,13 +17,13 @@ from gateway.channels.base import Inbound
 from gateway.customer import ConsentEntry, Customer
 from gateway.delivery.answers import Answers
 from gateway.delivery.desk import Desk
-from gateway.delivery.inbox import InboundItems, Item
+from gateway.delivery.inbox import InboundItems, Item, Listed
 from gateway.delivery.withdrawals import Withdrawals
-from gateway.message import Message, Mode
+from gateway.message import Mode
 from gateway.numbers import country_of
 from gateway.preferences.consent import ANY
 from gateway.preferences.keywords import Keyword, understand
-from gateway.prompts import Answer, opt_out_key
+from gateway.prompts import Prompt, opt_out_key
 from gateway.store.changes import Outcome, Taken
 from gateway.store.clock import Clock
 from gateway.store.customers import ONE_OFF, Customers
@@ -46,6 +46,12 @@ called again with the same item."""
 Farewell = Callable[[Inbound, Keyword], Awaitable[str | None]]
 """The words for a person whose withdrawal has just been written, to go back with the answer to their own message."""
 
+Heard = Callable[[str, Listed], Awaitable[None]]
+"""Told of words of a customer that are neither an answer nor a keyword, with the item as it is listed. May be called again
+with the same item; an exception has it worked off again."""
+Thanking = Callable[[str, Listed, Prompt | None], Awaitable[None]]
+"""Says to that customer that their words were heard; the prompt is what waits for an answer of theirs, if anything does."""
+
 log = structlog.get_logger()
 
 
@@ -53,7 +59,7 @@ class Inbox:
     """Notes inbound items and works them off.
 
     `steering`, `farewell` and `linking` are what customers can do for themselves; without them only consent and answers
-    are read.
+    are read. `heard`: who reads what else people write, asked for at each item; `thanking`: who says so to them.
     """
 
     def __init__(
@@ -66,6 +72,8 @@ class Inbox:
         steering: Steering | None = None,
         farewell: Farewell | None = None,
         linking: Linking | None = None,
+        heard: Sequence[Heard] = (),
+        thanking: Thanking | None = None,
     ) -> None:
         self._scripts = scripts
         self._desk = desk
@@ -75,8 +83,10 @@ class Inbox:
         self._steering = steering
         self._farewell = farewell
         self._linking = linking
+        self._heard = heard
+        self._thanking = thanking
         self._withdrawals = Withdrawals(customers, clock)
-        self._answers = Answers(desk, clock)
+        self.answers = Answers(desk, clock)
 
     async def note(self, mode: Mode, inbound: Inbound) -> Outcome:
         """Keep an item, once however often it is delivered; "seen" when it was here before."""
@@ -118,8 +128,21 @@ class Inbox:
         item = msgspec.msgpack.decode(taken.state, type=Item)
         item.outcome = await self._understand(item)
         log.info("inbound", item=taken.member, channel=item.inbound.channel, outcome=item.outcome)
-        await self._items.file(at, taken.member, item)
+        listed = Listed(await self._items.file(at, taken.member, item), item)
+        if item.mode == "live" and item.inbound.kind == "text" and item.customer is not None:
+            await self._pass_on(item.customer, listed)
         await self._scripts.settle(at, taken.member, msgspec.msgpack.encode(item), self._items.keep_ms)
+
+    async def _pass_on(self, customer: str, listed: Listed) -> None:
+        """Words for somebody to read: to whoever has to do with them, and thanks to the person."""
+        outcome = listed.item.outcome
+        if outcome not in ("linked", "doubtful") or customer.startswith(ONE_OFF):
+            return
+        for heard in self._heard:
+            await heard(customer, listed)
+        if self._thanking is not None and outcome == "linked":
+            asked = await self.answers.asked(listed.item.mode, listed.item.inbound, customer)
+            await self._thanking(customer, listed, await self.answers.open(asked))
 
     async def _understand(self, item: Item) -> str:
         inbound = item.inbound
@@ -132,13 +155,22 @@ class Inbox:
             if inbound.kind != "unfollow":
                 await self._customers.proved(inbound.channel, inbound.sender, inbound.at or self._clock.now())
             if await self._consent(inbound, item.customer):
-                return "consent"
+                return "answer" if await self._answers_too(item) else "consent"
         if inbound.kind not in ("text", "key"):
             return inbound.kind
-        asked = await self._answers.asked(item.mode, inbound, item.customer)
+        asked = await self.answers.asked(item.mode, inbound, item.customer)
         steers = live and inbound.kind == "text"
-        word = self._word(inbound, open_prompt=await self._answers.open(asked)) if steers else None
+        word = self._word(inbound, open_prompt=await self.answers.open(asked) is not None) if steers else None
         return await self._steered(item, word, asked) if word is not None else await self._else(item, asked)
+
+    async def _answers_too(self, item: Item) -> bool:
+        """Whether what a provider takes for its own START is the answer to an open question: "yes" is among its words."""
+        if item.inbound.kind != "opt_in":
+            return False
+        asked = await self.answers.asked(item.mode, item.inbound, item.customer)
+        return await self.answers.open(asked) is not None and await self.answers.gave(
+            item.inbound, asked, late=False, texts=False
+        )
 
     async def _steered(self, item: Item, word: Keyword, asked: list[str]) -> str:
         """A keyword: consent always, a command unless it is one of the answers to choose from."""
@@ -149,7 +181,7 @@ class Inbox:
                 return await self._else(item, asked)  # "yes", and there was nothing to undo
         if word.kind in ("stop", "stop_all"):
             await self._withdraw(inbound, word, item.customer)
-        elif word.kind != "start" and await self._answers.gave(
+        elif word.kind != "start" and await self.answers.gave(
             inbound, asked, late=False, texts=word.kind == "doubtful"
         ):
             return "answer"
@@ -162,7 +194,7 @@ class Inbox:
 
     async def _else(self, item: Item, asked: list[str]) -> str:
         """An answer, or words for somebody to read."""
-        if await self._answers.gave(item.inbound, asked, late=False) or await self._answers.gave(
+        if await self.answers.gave(item.inbound, asked, late=False) or await self.answers.gave(
             item.inbound, asked, late=True
         ):
             return "answer"
@@ -246,10 +278,6 @@ class Inbox:
         if word is not None and word.kind == "stop" and word.category is None and word.channels == (inbound.channel,):
             return msgspec.structs.replace(word, channels=())
         return word
-
-    async def answer(self, message_id: str, answer: Answer, attempt_id: str | None) -> Message | None:
-        """Record an answer given elsewhere: the first counts, later ones are kept beside it. None: the message is gone."""
-        return await self._answers.answer(message_id, answer, attempt_id)
 
 
 def opened_at(inbound: Inbound, window: int | None) -> int:

@@ -6,6 +6,7 @@ from there are, while nobody is known to own the address.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -14,14 +15,18 @@ from gateway.channels.base import Inbound
 from gateway.message import Mode
 from gateway.store.clock import Clock
 from gateway.store.customers import ONE_OFF, Customers
+from gateway.store.entries import Entry
 from gateway.store.inbound_index import InboundIndex, came_at, item_id, place_of
 from gateway.store.keys import Partition, address_link, of_customer
 from gateway.store.scripts import Scripts
+from gateway.store.timeline import Timeline
 
 DAY_MS: Final = 86_400_000
 LINK_LIVES_MS: Final = 400 * DAY_MS
 """After the last text that came by it."""
 SCAN_MOST: Final = 20_000
+IN_TIMELINE: Final = "inbound"
+"""The kind of an item's line in its customer's timeline."""
 
 
 class Item(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -68,17 +73,30 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 class InboundItems:
     """Inbound items once they are worked off. `keep`: how long they are kept, days. Methods raise StoreUnavailable."""
 
-    def __init__(self, scripts: Scripts, customers: Customers, clock: Clock, *, keep: int) -> None:
+    def __init__(self, scripts: Scripts, customers: Customers, timeline: Timeline, clock: Clock, *, keep: int) -> None:
+        self._timeline = timeline
         self._index = InboundIndex(scripts)
         self._pipe = scripts.pipe
         self._customers = customers
         self._clock = clock
         self.keep_ms = keep * DAY_MS
 
-    async def file(self, at: Partition, member: str, item: Item) -> None:
-        """Put an item that has been understood on the list."""
+    async def file(self, at: Partition, member: str, item: Item) -> str:
+        """Put an item that has been understood on the list, and into the timeline of whoever wrote it; its id there."""
         name = item_id(item.inbound.at, at, member.partition(":")[2])
-        await self._index.file(item.mode, name, unlinked=item.unlinked, keep=self.keep_ms, now=self._clock.now())
+        await self._filed(name, item)
+        if item.customer is not None:
+            await self._told(name, item, item.customer)
+        return name
+
+    async def _filed(self, name: str, item: Item) -> None:
+        now, sender = self._clock.now(), self._customers.address_key(item.inbound.sender)
+        await self._index.file(item.mode, name, sender, unlinked=item.unlinked, keep=self.keep_ms, now=now)
+
+    async def _told(self, name: str, item: Item, customer: str) -> None:
+        facts = {"channel": item.inbound.channel, "outcome": item.outcome}
+        entry = Entry(kind=IN_TIMELINE, of=name, at=item.inbound.at, mode=item.mode, facts=facts)
+        await self._timeline.add(customer, entry, once=name)
 
     async def noted(self, at: Partition, number: str) -> Item | None:
         """An item as it was noted under that digest, and what has become of it; None when it is gone."""
@@ -112,6 +130,19 @@ class InboundItems:
             scanned += len(names)
         return found, last
 
+    async def find_many(self, names: Sequence[str]) -> list[Item | None]:
+        """Items by their ids, in their order; None for one that is gone."""
+        known = [name for name in names if place_of(name) is not None]
+        states = dict(zip(known, await self._index.states(known), strict=True))
+        found = (states.get(name) for name in names)
+        return [None if state is None else _read(state) for state in found]
+
+    async def unlinked_from(self, mode: Mode, sender: str, limit: int) -> list[Listed]:
+        """The newest items from an address that belong to nobody yet."""
+        names = await self._index.senders(mode, self._customers.address_key(sender), limit)
+        items = await self.find_many(names)
+        return [Listed(name, item) for name, item in zip(names, items, strict=True) if item is not None]
+
     async def link(self, mode: Mode, name: str, customer: str | None) -> Listed | None:
         """Say whose an item is (None: nobody's after all), and whose the next ones from there are; None: no such item.
 
@@ -127,22 +158,24 @@ class InboundItems:
             if old is None or item is None or not _matches(mode, name, item):
                 return None
             before = item.customer
+            if before is not None and before != customer:
+                await self._timeline.remove(before, IN_TIMELINE, name, once=name)
             item.customer = customer
             if item.outcome in ("linked", "unlinked"):
                 item.outcome = "linked" if customer is not None else "unlinked"
             if await self._index.swap(name, old, msgspec.msgpack.encode(item)):
                 break
-        now = self._clock.now()
-        await self._index.file(mode, name, unlinked=item.unlinked, keep=self.keep_ms, now=now)
+        await self._filed(name, item)
         key = self._customers.address_key(item.inbound.sender)
         if customer is not None:
+            await self._told(name, item, customer)
             await self._remember(key, customer)
         elif before is not None:
             await self._forget(key, before)
         return Listed(name, item)
 
-    async def linked_to(self, sender: str) -> str | None:
-        """Whose texts come from an address that nobody is known to own."""
+    async def linked_to(self, sender: str, *, renew: bool = True) -> str | None:
+        """Whose texts come from an address that nobody is known to own; asked without `renew` the link gets no older."""
         key = self._customers.address_key(sender)
         raw: bytes | None = await self._pipe.send("GET", address_link(key))
         customer = None if raw is None else raw.decode()
@@ -151,7 +184,8 @@ class InboundItems:
         if await self._customers.load(customer) is None:
             await self._forget(key, customer)
             return None
-        await self._remember(key, customer)
+        if renew:
+            await self._remember(key, customer)
         return customer
 
     async def unlink_all(self, customer: str) -> None:

@@ -79,9 +79,10 @@ class Intake:
         if await self._stored(message, following, pack(body), claims=claims) == "exists":
             known = await self._desk.reopen(message.id)
             if known is not None:
-                return known.message, self._desk.route(known, self._desk.decide(known))
+                now = self._desk.decide(known)
+                return _with_what_comes(known.message, now), self._desk.route(known, now)
         self._desk.metrics.accepted(mode, message.category)
-        return message, self._desk.route(case, following)
+        return _with_what_comes(message, following), self._desk.route(case, following)
 
     async def accept_many(
         self, mode: Mode, news: Iterable[NewMessage | Rejected], origin: Origin
@@ -140,7 +141,7 @@ class Intake:
         case, body, category = await self._drafts.made(mode, new, self.origin(), store=False)
         following = self._decided(case, body, category)
         apply(case.message, following, self._clock.now())
-        return case.message, self._desk.route(case, following)
+        return _with_what_comes(case.message, following), self._desk.route(case, following)
 
     async def look(self, message_id: str) -> tuple[Message, tuple[RouteStep, ...]] | None:
         """A message and the route still ahead of it; None when there is none of that id."""
@@ -154,7 +155,8 @@ class Intake:
         following = self._desk.decide(case)
         # What keeps it may have come up since it last decided.
         seen = {"held": following.held, "status": "held"} if following.held is not None else {}
-        return msgspec.structs.replace(case.message, **seen), self._desk.route(case, following)
+        shown = msgspec.structs.replace(_with_what_comes(case.message, following), **seen)
+        return shown, self._desk.route(case, following)
 
     async def again(self, mode: Mode, message_id: str, reach: Mapping[str, Any] | None, origin: Origin) -> Message:
         """A new message with the content of an old one.
@@ -197,6 +199,11 @@ class Intake:
         apply(message, following, now)
         message.claimed = claims
         return claims
+
+
+def _with_what_comes(message: Message, following: Next) -> Message:
+    """A message as it is shown: one that isn't due yet with what will hold it then, which isn't stored."""
+    return message if following.later is None else msgspec.structs.replace(message, held=following.later)
 
 
 __all__ = ["Intake", "NewMessage", "NoRoom", "Origin", "Rejected"]

@@ -34,7 +34,7 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
 class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
     """A message as asked for. Times in ms; `reach` holds only what the caller said. `only`: of the customer's own addresses, these.
 
-    `proves`: see `Message`; nobody outside can ask for it.
+    `proves`, `broadcast`, `about`, `body_of`: see `Message`; nobody outside can ask for them.
     """
 
     category: str
@@ -55,6 +55,9 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
     retry_of: str | None = None
     only: tuple[Address, ...] = ()
     proves: bool = False
+    broadcast: str | None = None
+    about: str | None = None
+    body_of: str | None = None
 
 
 class Rejected(Exception):
@@ -91,7 +94,10 @@ def given_addresses(new: NewMessage) -> tuple[tuple[str, str], ...] | None:
 
 
 def renewed(old: Message, message_id: str, reach: Reach, at: int, n: int) -> Message:
-    """An old message once more, of time `at` (ms) and the n-th of its request: what is kept and what begins anew."""
+    """An old message once more, of time `at` (ms) and the n-th of its request: what is kept and what begins anew.
+
+    It serves the same thing, but is nobody's place in a broadcast: there the old one stands.
+    """
     return msgspec.structs.replace(
         old,
         id=message_id,
@@ -117,6 +123,9 @@ def renewed(old: Message, message_id: str, reach: Reach, at: int, n: int) -> Mes
         acknowledged_at=None,
         acknowledged_by=None,
         retry_of=old.id,
+        broadcast=None,
+        owed=False,
+        body_of=None,
         claimed=False,
         superseded_by=None,
         cancelled_at=None,

@@ -128,7 +128,7 @@ class Sender:
         following = self._desk.decide(case)
         apply(message, following, self._clock.now())
         versions = case.version, case.customer_version
-        caps = self._desk.rules.caps_of(message.category)
+        caps = () if message.uncapped else self._desk.rules.caps_of(message.category)
         try:
             outcome, version = await self._desk.messages.begin(case.before, message, versions, following, caps)
         except StoreUnavailable:

@@ -11,7 +11,7 @@ from gateway.channels.base import Outbound, Rendered
 from gateway.content.content import Body
 from gateway.content.render import Unfit, render
 from gateway.customer import Customer
-from gateway.links import ANSWER, MESSAGE, PREFERENCES, UNSUBSCRIBE, Links, preference_payload
+from gateway.links import ANSWER, MESSAGE, PREFERENCES, UNSUBSCRIBE, Links, message_payload, preference_payload
 from gateway.message import Attempt, Message
 from gateway.routing.policy import Category
 from gateway.settings_types import Settings
@@ -33,23 +33,27 @@ def unpack(raw: bytes) -> Body:
 
 
 class SignedPages:
-    """A message's own pages. An address is signed when it is asked for, and is the same whenever that is."""
+    """A message's own pages. An address is signed when it is asked for, and is the same whenever that is.
 
-    def __init__(self, links: Links, message: Message, category: Category) -> None:
+    `channel`: the one whose words carry them, which those to the message itself name; None: they name none.
+    """
+
+    def __init__(self, links: Links, message: Message, category: Category, channel: str | None = None) -> None:
         self._links = links
         self._message = message
         self._category = category
+        self._mine = message_payload(message.id, channel)
         self._made: dict[str, str] = {}
 
     @property
     def message(self) -> str:
         """The whole message."""
-        return self._url("m", MESSAGE, self._message.id, PAGE_LIVES_MS)
+        return self._url("m", MESSAGE, self._mine, PAGE_LIVES_MS)
 
     @property
     def answer(self) -> str:
         """The answer page."""
-        return self._url("a", ANSWER, self._message.id, PAGE_LIVES_MS)
+        return self._url("a", ANSWER, self._mine, PAGE_LIVES_MS)
 
     @property
     def unsubscribe(self) -> str | None:
@@ -82,14 +86,25 @@ class Words:
         self._links = links
         self._voices = voices
 
-    def links(self, message: Message, category: Category) -> SignedPages:
-        """The message's own pages."""
-        return SignedPages(self._links, message, category)
+    def links(self, message: Message, category: Category, channel: str | None = None) -> SignedPages:
+        """The message's own pages, as the words for a channel carry them."""
+        return SignedPages(self._links, message, category, channel)
 
     def render(
-        self, message: Message, body: Body, customer: Customer, category: Category, channel: str, *, in_window: bool
+        self,
+        message: Message,
+        body: Body,
+        customer: Customer,
+        category: Category,
+        channel: str,
+        *,
+        in_window: bool,
+        led_by: str | None = None,
     ) -> Rendered | Unfit:
-        """The words for one channel, or why it can't carry them."""
+        """The words for one channel, or why it can't carry them.
+
+        `led_by`: of words shown on a page, the channel that brought the link there: the links in them name it.
+        """
         wechat = self._settings.wechat
         return render(
             body,
@@ -98,7 +113,7 @@ class Words:
             default_locale=self._settings.default_locale,
             time_zone=customer.time_zone or self._settings.default_time_zone,
             prompt=message.prompt,
-            links=self.links(message, category),
+            links=self.links(message, category, led_by or channel),
             voices=self._voices,
             default_wechat_template=wechat.default_template if wechat else None,
             in_window=in_window,

@@ -16,8 +16,17 @@ from gateway.store.addresses import Hints
 
 State = Literal["running", "done", "incomplete"]
 CopyOutcome = Literal["erased", "not_possible", "failed", "pending"]
-Stage = Literal["remembered", "let_go", "messages", "answers", "words", "addresses", "copies"]
-STAGES: Final[tuple[Stage, ...]] = ("remembered", "let_go", "messages", "answers", "words", "addresses", "copies")
+Stage = Literal["remembered", "let_go", "messages", "answers", "words", "things", "addresses", "copies"]
+STAGES: Final[tuple[Stage, ...]] = (
+    "remembered",
+    "let_go",
+    "messages",
+    "answers",
+    "words",
+    "things",
+    "addresses",
+    "copies",
+)
 """The stages of an erasure, in order."""
 BUDGET_MS: Final = 5_000
 """How long one turn of a worker may take; the rest is for the next one."""

@@ -48,6 +48,7 @@ def scrubbed(message: Message, nobody: str) -> Message:
         acknowledged_at=message.acknowledged_at,
         claimed=message.claimed,
         cancelled_at=message.cancelled_at,
+        broadcast=message.broadcast,
     )
 
 

@@ -57,7 +57,8 @@ class WordEraser:
             item = None if state is None else _read(state)
             if place is not None and item is not None and await self._theirs(job, item):
                 await self._store.new_copies(job.id, _copy(name, item))
-                await self._store.drop_item(job.id, *place, item.mode, listed(name))
+                sender = self._customers.address_key(item.inbound.sender)
+                await self._store.drop_item(job.id, *place, item.mode, listed(name), sender)
 
     async def _theirs(self, job: Erasure, item: Item) -> bool:
         """Whether an item came from the person: as was understood then, or as far as nobody else can have sent it."""
@@ -77,7 +78,8 @@ class WordEraser:
                     continue
                 if not buried:
                     return True
-                await self._store.drop_item(job.id, at, member, item.mode, "")
+                sender = self._customers.address_key(item.inbound.sender)
+                await self._store.drop_item(job.id, at, member, item.mode, "", sender)
         return False
 
 

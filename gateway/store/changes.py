@@ -22,6 +22,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     `order`: its place in its thread, None where it takes none; `joins`: it isn't due yet, so it takes nobody's place.
     `customer`: the record that must be there for a message to be let in, None: let in anyway.
+    `stands`: its places in its broadcast (`store.derived`). `timeline`: the customer's, and `told` its new lines.
     """
 
     state: bytes
@@ -38,6 +39,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     keep_record: int = 0
     keep_body: int = 0
     customer: str | None = None
+    stands: Sequence[str] = ()
+    keep_stands: int = 0
+    timeline: str | None = None
+    told: Sequence[bytes] = ()
+    keep_told: int = 0
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -85,3 +91,8 @@ def bell(at: Partition, change: Change) -> str:
 def thread(at: Partition, change: Change) -> str:
     """The key of a message's thread; of none, one that nobody has."""
     return change.thread or f"{at.prefix}thread:none"
+
+
+def timeline(at: Partition, change: Change) -> str:
+    """The key of the customer's timeline; of none, one that nobody has."""
+    return change.timeline or f"{at.prefix}timeline:none"

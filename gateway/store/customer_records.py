@@ -24,7 +24,8 @@ from gateway.customer import ConsentEntry, Customer
 from gateway.store import keys
 from gateway.store.addresses import Addresses, Facts, Hints, ask
 from gateway.store.clock import Clock
-from gateway.store.customer_settling import STATE, absorbed, settled
+from gateway.store.customer_settling import STATE, absorbed, settled, told_of
+from gateway.store.entries import DAY_MS, TIMELINE_DAYS
 from gateway.store.pipe import StoreUnavailable
 from gateway.store.scripts import Scripts
 from gateway.store.steps import Confirm, Put, Steps, alone, together
@@ -55,8 +56,9 @@ class Written(msgspec.Struct, frozen=True):
 class Records:
     """Customers' records and consent ledgers; `store.customers.Customers` adds what is asked by address."""
 
-    def __init__(self, scripts: Scripts, clock: Clock, pepper: bytes) -> None:
-        """`pepper` keys the hashes of addresses; with another one no withdrawal is found again."""
+    def __init__(self, scripts: Scripts, clock: Clock, pepper: bytes, *, keep_timeline: int = TIMELINE_DAYS) -> None:
+        """`pepper` keys the hashes of addresses; with another one no withdrawal is found again. `keep_timeline` in days."""
+        self._keep_told = keep_timeline * DAY_MS
         self._scripts = scripts
         self._clock = clock
         self._pipe = scripts.pipe
@@ -236,7 +238,9 @@ class Records:
                 yield [Confirm(self._scripts, keys.of_customer(customer))]
             return Written(current, version, created=False)
         state, entries = msgspec.msgpack.encode(new), [msgspec.msgpack.encode(line) for line in lines]
-        put = Put(self._scripts, keys.of_customer(customer), customer, version, state, entries)
+        told = [] if current is None else told_of(current, new)
+        at, kept = keys.of_customer(customer), self._keep_told
+        put = Put(self._scripts, at, customer, version, state, entries, told, kept)
         ((outcome, version),) = yield [put]
         if outcome != "ok":
             return None

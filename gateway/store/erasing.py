@@ -31,7 +31,7 @@ _USES: Final = ("live", "test", "page", "code3600000")
 """What is counted by a customer's id; of what follows, the uses name things that are out for them."""
 _CODES: Final = "code86400000"
 _INVITATIONS: Final = "wechat"
-_TRACES: Final = (*MODES, "asked", "codes", "invitations", "copies", "counts")
+_TRACES: Final = (*MODES, "asked", "things", "codes", "invitations", "copies", "counts")
 _ID: Final = re.compile(r"er(?P<place>[0-9a-f]{2})[0-9a-f]{24}")
 _ENTRY: Final = msgspec.msgpack.Decoder(ConsentEntry)
 
@@ -82,6 +82,7 @@ class Erasing:
         name, at = going.customer.id, of_customer(going.customer.id)
         handed = [(at.index(mode, "customer", name), at.traces(erasure, mode)) for mode in MODES]
         handed.append((at.asked(name), at.traces(erasure, "asked")))
+        handed.append((at.mine(name), at.traces(erasure, "things")))
         handed.append((at.uses(_CODES, name), at.traces(erasure, "codes")))
         handed.append((at.uses(_INVITATIONS, name), at.traces(erasure, "invitations")))
         gone = [at.ledger(name), at.timeline(name), *(at.uses(scope, name) for scope in _USES)]
@@ -130,10 +131,13 @@ class Erasing:
         await self._pipe.send("ZREM", at.traces(erasure, mode), message)
 
     async def handed(self, erasure: str, kind: str) -> list[str]:
-        """What was handed over of a kind: "asked", keys of answers kept for repeats; "codes", "invitations" that are out."""
+        """What was handed over of a kind.
+
+        "asked", keys of answers kept for repeats; "things" of services; "codes", "invitations" that are out.
+        """
         at = place_of(erasure) or partition(0)
-        command = "SMEMBERS" if kind == "asked" else "ZRANGE"
-        found = await self._pipe.send(command, at.traces(erasure, kind), *(() if kind == "asked" else (0, -1)))
+        command = ("SMEMBERS",) if kind in ("asked", "things") else ("ZRANGE", 0, -1)
+        found = await self._pipe.send(command[0], at.traces(erasure, kind), *command[1:])
         return sorted(member.decode() for member in found)
 
     async def drop_codes(self, erasure: str) -> None:
@@ -157,13 +161,14 @@ class Erasing:
                 if int(cursor) == 0:
                     break
 
-    async def drop_item(self, erasure: str, at: Partition, member: str, mode: Mode, listed: str) -> None:
+    async def drop_item(self, erasure: str, at: Partition, member: str, mode: Mode, listed: str, sender: str) -> None:
         """Delete an inbound item; that it has come in stays known for a while, so that a repeat isn't taken in again."""
         if await self._pipe.send("DEL", at.member(member)):
             await self._pipe.send("HINCRBY", (place_of(erasure) or at).traces(erasure, "counts"), "inbound", 1)
         await self._pipe.send("ZREM", at.morgue, member)
         for unlinked in (False, True):
             await self._pipe.send("ZREM", at.inbound(mode, unlinked=unlinked), listed)
+        await self._pipe.send("ZREM", at.inbound_from(mode, sender), listed)
 
     async def scrub(
         self,

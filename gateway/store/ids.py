@@ -14,6 +14,7 @@ from gateway.store.keys import PARTITIONS, Partition, partition, partition_of
 
 LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES: Final = {c: i for i, c in enumerate(LETTERS)}
+_PAIRS: Final = [a + b for a in LETTERS for b in LETTERS]
 _LETTER: Final[dict[Mode, str]] = {"live": "m", "team": "w", "test": "t"}
 _MODE: Final[dict[str, Mode]] = {letter: mode for mode, letter in _LETTER.items()}
 _PLACES: Final = {f"{number:02x}": number for number in range(PARTITIONS)}
@@ -24,7 +25,8 @@ LENGTH: Final = 1 + _TIME + 2 + _RANDOM
 
 def encoded(number: int, length: int) -> str:
     """A number in `length` letters that sort as it does."""
-    return "".join(LETTERS[(number >> (5 * i)) & 31] for i in reversed(range(length)))
+    first = LETTERS[(number >> (5 * length - 5)) & 31] if length % 2 else ""
+    return first + "".join([_PAIRS[(number >> at) & 1023] for at in range(length // 2 * 10 - 10, -1, -10)])
 
 
 def new_id(mode: Mode, customer: str, at: int, seed: bytes, n: int = 0) -> str:

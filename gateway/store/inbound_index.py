@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from gateway.message import Mode
 from gateway.store.ids import LETTERS, decoded, encoded
-from gateway.store.keys import PARTITIONS, Partition, partition
+from gateway.store.keys import PARTITIONS, Partition, of_customer, partition
 from gateway.store.scripts import Scripts
 
 _TIME: Final = 9
@@ -29,16 +29,19 @@ class InboundIndex:
         self._scripts = scripts
         self._pipe = scripts.pipe
 
-    async def file(self, mode: Mode, item: str, *, unlinked: bool, keep: int, now: int) -> None:
-        """Put an item where it is found for `keep` ms; `unlinked`: among those that belong to nobody yet, too."""
+    async def file(self, mode: Mode, item: str, sender: str, *, unlinked: bool, keep: int, now: int) -> None:
+        """Put an item where it is found for `keep` ms; `unlinked`: among those that belong to nobody yet, too.
+
+        `sender`: the keyed hash of the address it came from.
+        """
         place = place_of(item)
         if place is None:
             raise ValueError("no id of an inbound item")
         at, _ = place
         oldest = f"({encoded(max(0, now - keep), _TIME)}"
-        for nobodys in (False, True):
-            key = at.inbound(mode, unlinked=nobodys)
-            if nobodys and not unlinked:
+        keys = (at.inbound(mode, unlinked=False), at.inbound(mode, unlinked=True), at.inbound_from(mode, sender))
+        for number, key in enumerate(keys):
+            if number and not unlinked:
                 await self._pipe.send("ZREM", key, listed(item))
                 continue
             await asyncio.gather(
@@ -68,7 +71,13 @@ class InboundIndex:
         pages: list[list[Any]] = list(await asyncio.gather(*reads))
         placed = [[(m.decode(), number) for m in page] for number, page in enumerate(pages)]
         merged = heapq.merge(*placed, reverse=True)
-        return [f"i{m[:_TIME]}{number:02x}{m[_TIME:]}" for (m, number), _ in zip(merged, range(_CHUNK), strict=False)]
+        return [_id(member, number) for (member, number), _ in zip(merged, range(_CHUNK), strict=False)]
+
+    async def senders(self, mode: Mode, sender: str, limit: int) -> list[str]:
+        """The newest ids that belong to nobody yet, of an address (its keyed hash)."""
+        at = of_customer(sender)
+        found: list[bytes] = await self._pipe.send("ZRANGE", at.inbound_from(mode, sender), 0, limit - 1, "REV")
+        return [_id(member.decode(), at.number) for member in found]
 
     async def states(self, items: list[str]) -> list[bytes | None]:
         """What is stored of each; None for one that is gone."""
@@ -108,3 +117,8 @@ def came_at(item: str) -> int:
 def listed(item: str) -> str:
     """How an item stands in the indexes."""
     return item[1 : 1 + _TIME] + item[3 + _TIME :]
+
+
+def _id(member: str, number: int) -> str:
+    """The id of what stands in the indexes of a partition."""
+    return f"i{member[:_TIME]}{number:02x}{member[_TIME:]}"

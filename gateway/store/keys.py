@@ -6,15 +6,35 @@ Parts of keys that callers choose enter as digests, addresses as keyed hashes ma
 
 from __future__ import annotations
 
-import binascii
 import functools
 import hashlib
 import zlib
 from typing import Final
 
+from gateway.store.slots import tags
+
 PARTITIONS: Final = 16
 """How many partitions a new installation gets; recorded at the first start and never changed after."""
 
+THINGS: Final = frozenset(
+    (
+        "broadcast",
+        "job",
+        "outage",
+        "survey",
+        "response",
+        "case",
+        "rule",
+        "run",
+        "event",
+        "journal",
+        "group",
+        "told",
+        "visit",
+        "invitation",
+    )
+)
+"""The kinds of records that services keep (`store.things`)."""
 BELL: Final = "gw:bell"
 META: Final = "{meta}:installation"
 API_KEYS: Final = "{meta}:keys"
@@ -24,33 +44,7 @@ WORKERS: Final = "{meta}:workers"
 THROTTLED: Final = "{meta}:throttled"
 KEEPER: Final = "{meta}:keeper"
 ERASURES: Final = "{meta}:erasures"
-
-
-def slot_of(key: str) -> int:
-    """The cluster slot of a key: CRC16 (XMODEM) of its hash tag modulo 16384, Redis Cluster specification."""
-    _, opened, rest = key.partition("{")
-    tag, closed, _ = rest.partition("}")
-    return slot_of_tag(tag if opened and closed and tag else key)
-
-
-def slot_of_tag(tag: str) -> int:
-    """The cluster slot of every key that carries this hash tag."""
-    return binascii.crc_hqx(tag.encode(), 0) % 16384
-
-
-@functools.cache
-def tags(partitions: int = PARTITIONS) -> tuple[str, ...]:
-    """Hash tags whose cluster slots are the middles of `partitions` equal ranges, so that nodes get equal shares."""
-    wanted = {int((n + 0.5) * 16384 / partitions): n for n in range(partitions)}
-    found: dict[int, str] = {}
-    candidate = 0
-    while len(found) < partitions:
-        tag = f"p{candidate}"
-        number = wanted.get(slot_of_tag(tag))
-        if number is not None:
-            found.setdefault(number, tag)
-        candidate += 1
-    return tuple(found[n] for n in range(partitions))
+HALTED: Final = "{meta}:halted"
 
 
 def partition_of(customer: str, partitions: int = PARTITIONS) -> int:
@@ -74,6 +68,7 @@ class Partition:
         self.customers = f"{self.prefix}idx:customers"
         self.morgue = f"{self.prefix}line:morgue"
         self.proof = f"{self.prefix}proof"
+        self.rosters = f"{self.prefix}rosters"
 
     def member(self, member: str) -> str:
         """The key of an agenda member such as "m:<id>" or "i:<id>"."""
@@ -107,6 +102,10 @@ class Partition:
         """What happened with a customer (stream)."""
         return f"{self.prefix}timeline:{digest(customer)}"
 
+    def noted(self, customer: str, once: str) -> str:
+        """That a line of a customer's timeline has been written (string)."""
+        return f"{self.prefix}noted:{digest(customer + chr(0) + once)}"
+
     def cap(self, mode: str, customer: str, category: str) -> str:
         """Messages that count against a frequency cap (zset by time)."""
         return f"{self.prefix}cap:{mode}:{digest(customer)}:{category}"
@@ -123,6 +122,10 @@ class Partition:
         """Messages of a customer with an open prompt, by time (zset)."""
         return f"{self.prefix}awaiting:{mode}:{digest(customer)}"
 
+    def inbound_from(self, mode: str, address_key: str) -> str:
+        """Inbound items from an address that belong to nobody yet, by time (zset, equal scores)."""
+        return f"{self.prefix}inbound:{mode}:from:{address_key}"
+
     def inbound(self, mode: str, *, unlinked: bool) -> str:
         """Inbound items by time (zset, equal scores); `unlinked`: those that belong to nobody yet."""
         return f"{self.prefix}inbound:{mode}" + (":unlinked" if unlinked else "")
@@ -138,6 +141,38 @@ class Partition:
     def index(self, mode: str, name: str, value: str = "") -> str:
         """An index of message ids, in order of time (zset, equal scores)."""
         return f"{self.prefix}idx:{mode}:{name}" + (f":{digest(value)}" if value else "")
+
+    def standing(self, mode: str, broadcast: str, name: str) -> str:
+        """Messages of a broadcast that stand so (zset, equal scores)."""
+        return f"{self.prefix}stand:{mode}:{name}:{digest(broadcast)}"
+
+    def by_channel(self, mode: str, broadcast: str) -> str:
+        """How many messages of a broadcast count for what on which channel (hash)."""
+        return f"{self.prefix}bychannel:{mode}:{digest(broadcast)}"
+
+    def people(self, mode: str, name: str, thread: str) -> str:
+        """Of a thread's broadcasts: the people who were "told", and who have "acknowledged", by any of them (hash)."""
+        return f"{self.prefix}people:{mode}:{name}:{digest(thread)}"
+
+    def listed(self, mode: str, name: str, value: str = "") -> str:
+        """A list of things of services, by time (zset, equal scores)."""
+        return f"{self.prefix}list:{mode}:{name}" + (f":{digest(value)}" if value else "")
+
+    def mine(self, customer: str) -> str:
+        """Things that speak of a customer, wherever they are (set)."""
+        return f"{self.prefix}mine:{digest(customer)}"
+
+    def roster(self, name: str) -> str:
+        """The people of this partition on a list that somebody has drawn up (zset, equal scores)."""
+        return f"{self.prefix}roster:{name}"
+
+    def tally(self, mode: str, name: str, value: str) -> str:
+        """Counts that a service keeps of its things (hash)."""
+        return f"{self.prefix}tally:{mode}:{name}:{digest(value)}"
+
+    def invited(self, mode: str, survey: str) -> str:
+        """Who was asked to a survey, by keyed hash, and in which invitation last (hash)."""
+        return f"{self.prefix}invited:{mode}:{digest(survey)}"
 
     def asked(self, customer: str) -> str:
         """Requests whose kept answers speak of a customer (set, 24 h)."""
@@ -244,6 +279,11 @@ def challenge(name: str) -> str:
 def rate(channel: str) -> str:
     """A channel's token bucket (hash)."""
     return f"{{rate:{channel}}}"
+
+
+def pace(broadcast: str) -> str:
+    """The token bucket of a broadcast that has a pace of its own (hash)."""
+    return f"{{rate:broadcast:{broadcast}}}"
 
 
 def calls(channel: str) -> str:

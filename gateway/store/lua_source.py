@@ -22,6 +22,8 @@ NAMES: Final = (
     "erase",
     "forget",
     "progress",
+    "thing",
+    "tell",
     "scrub",
     "rouse",
     "failed",

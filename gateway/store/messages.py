@@ -6,27 +6,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
-from gateway.message import Attempt, Held, Message, Mode
+from gateway.message import Held, Message, Mode
 from gateway.preferences.caps import Counted
 from gateway.routing.view import Next, deadline_of
 from gateway.store.changes import Change, Outcome, Taken
 from gateway.store.clock import Clock
+from gateway.store.derived import Before, events, owes, stands, told, told_of
+from gateway.store.entries import DAY_MS, TIMELINE_DAYS
 from gateway.store.ids import place_of
 from gateway.store.keys import Partition, line_name, of_customer
 from gateway.store.pipe import scored
 from gateway.store.roll import Roll
 from gateway.store.scripts import Scripts
 
-DAY_MS: Final = 86_400_000
+__all__ = ["BURIED", "LATE_ANSWERS_MS", "Before", "Loaded", "Messages", "told"]
+
 BURIED: Final = "morgue"
 """Why a message is held that could not be worked on."""
 LATE_ANSWERS_MS: Final = 30 * DAY_MS
 """How long after closing a question still knows its answers, which are late then."""
+ANSWERS_FIRST_MS: Final = 600_000
+"""By how much an answer goes before messages that wait to be decided: a survey's next question stands behind no broadcast."""
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Message)
 
@@ -45,43 +50,25 @@ class Loaded(msgspec.Struct, frozen=True):
     version: int
 
 
-class Before(msgspec.Struct, frozen=True):
-    """What a message looked like before a change, as far as the index depends on it."""
-
-    lines: tuple[str, ...] = ()
-    held: bool = False
-    state: str = ""
-    attempts: Mapping[str, str] = {}
-    answered: bool = False
-    told: Mapping[str, tuple[Any, ...]] = {}
-
-    @classmethod
-    def of(cls, message: Message) -> Before:
-        """Remember what matters of a message that is about to change."""
-        return cls(
-            tuple(message.turns),
-            message.held is not None,
-            message.verdict.state,
-            {a.id: a.status for a in message.attempts},
-            message.answer is not None,
-            {a.id: told(a) for a in message.attempts},
-        )
-
-
-def told(attempt: Attempt) -> tuple[Any, ...]:
-    """What an attempt has taught us of its address; a change of it is news of the address."""
-    return attempt.status, attempt.fault, attempt.provider_code, attempt.bounce, attempt.answered_by
-
-
 class Messages:
     """Reads and writes message records. Retentions in days."""
 
-    def __init__(self, scripts: Scripts, clock: Clock, roll: Roll, *, keep_records: int, keep_content: int) -> None:
+    def __init__(
+        self,
+        scripts: Scripts,
+        clock: Clock,
+        roll: Roll,
+        *,
+        keep_records: int,
+        keep_content: int,
+        keep_timeline: int = TIMELINE_DAYS,
+    ) -> None:
         self._scripts = scripts
         self._clock = clock
         self._roll = roll
         self._keep_record = keep_records * DAY_MS
         self._keep_body = keep_content * DAY_MS
+        self._keep_told = keep_timeline * DAY_MS
 
     async def load(self, message_id: str) -> Loaded | None:
         """A message and its version; None when there is none of that id."""
@@ -98,7 +85,7 @@ class Messages:
 
     async def body(self, message: Message) -> bytes | None:
         """The stored content; None when it has outlived its retention."""
-        return await self._scripts.urgent.send("GET", of_customer(message.customer).body(message.id))
+        return await self._scripts.urgent.send("GET", of_customer(message.customer).body(message.body_of or message.id))
 
     async def cap_uses(self, message: Message, caps: Sequence[Counted]) -> dict[str, tuple[int, ...]]:
         """By cap, when (ms) other messages of this customer counted against it."""
@@ -117,9 +104,34 @@ class Messages:
     ) -> Outcome:
         """Store a new message; "exists" when its id is there already; unless for `anybody`, "customer" when they are gone."""
         at = of_customer(message.customer)
-        index = [f"+{at.index(message.mode, 'all')}", f"+{at.index(message.mode, 'customer', message.customer)}"]
-        if message.reference is not None:
-            index.append(f"+{at.index(message.mode, 'reference', message.reference)}")
+        change = self._accepting(at, message, following, claims=claims, anybody=anybody)
+        return await self._scripts.accept(at, message.id, change, body, self._minute(at, message.mode))
+
+    async def accept_all(self, messages: Sequence[Message], following: Next) -> list[Outcome]:
+        """As `accept` with the body they share, for many whom nothing has been decided for; only for people who are there.
+
+        They are of one pattern and one partition: what follows from them alike is worked out once.
+        """
+        at = of_customer(messages[0].customer)
+        alike = self._accepting(at, messages[0], following, claims=False, anybody=False)
+        changes = [(message.id, self._like(at, alike, message)) for message in messages]
+        return await self._scripts.accept_all(at, changes, self._minute(at, messages[0].mode))
+
+    def _like(self, at: Partition, alike: Change, message: Message) -> Change:
+        """What is a message's own in a change that others share."""
+        message.schema = self._roll.writes
+        return msgspec.structs.replace(
+            alike,
+            state=_encoder.encode(message),
+            index=_indexes(at, message),
+            customer=at.customer(message.customer),
+            thread=at.thread(message.mode, message.customer, message.thread) if message.thread else None,
+            timeline=at.timeline(message.customer),
+            told=told_of(Before(), message, new=True),
+        )
+
+    def _accepting(self, at: Partition, message: Message, following: Next, *, claims: bool, anybody: bool) -> Change:
+        """What an accept changes."""
         change = self._change(
             at,
             Before(),
@@ -127,18 +139,16 @@ class Messages:
             following,
             claims=claims,
             joins=not (claims or message.done),
-            event="message.accepted",
-            index=index,
+            new=True,
+            index=_indexes(at, message),
         )
         lives = max(0, following.deadline - self._clock.now()) + self._keep_body
-        change = msgspec.structs.replace(
+        return msgspec.structs.replace(
             change,
             keep_body=lives,
             counters=[*change.counters, f"accepted:{message.category}"],
             customer=None if anybody else at.customer(message.customer),
         )
-        minute = at.count(message.mode, self._clock.now())
-        return await self._scripts.accept(at, message.id, change, body, minute)
 
     async def commit(
         self, before: Before, message: Message, version: int, following: Next, *, claims: bool = False
@@ -146,8 +156,7 @@ class Messages:
         """Swap the record if nobody else has; the new version."""
         at = of_customer(message.customer)
         change = self._change(at, before, message, following, claims=claims)
-        minute = at.count(message.mode, self._clock.now())
-        return await self._scripts.commit(at, message.id, version, change, minute)
+        return await self._scripts.commit(at, message.id, version, change, self._minute(at, message.mode))
 
     async def begin(
         self, before: Before, message: Message, versions: tuple[int, int], following: Next, caps: Sequence[Counted]
@@ -172,7 +181,7 @@ class Messages:
             ],
             open_until=opens,
             channel=attempt.channel,
-            minute=at.count(message.mode, self._clock.now()),
+            minute=self._minute(at, message.mode),
         )
 
     async def cancel(self, message_id: str) -> Outcome:
@@ -189,6 +198,9 @@ class Messages:
         """Several messages, in the order of their ids."""
         return list(await asyncio.gather(*(self.load(i) for i in ids)))
 
+    def _minute(self, at: Partition, mode: Mode) -> str:
+        return at.count(mode, self._clock.now())
+
     @staticmethod
     def _line(at: Partition, message: Message, channel: str) -> str:
         return at.line(line_name(message.mode, channel), message.lane)
@@ -202,7 +214,7 @@ class Messages:
         *,
         claims: bool,
         joins: bool = False,
-        event: str = "",
+        new: bool = False,
         index: list[str] | None = None,
     ) -> Change:
         gone = [c for c in before.lines if c not in message.turns]
@@ -217,12 +229,14 @@ class Messages:
             ops.append(("+" if state == "unreached" else "-") + unreached)
         counters = [f"{state}:{message.category}"] if state not in ("pending", before.state) else []
         message.schema = self._roll.writes
+        message.owed = message.owed or owes(before, message)
+        now = self._clock.now()
         return Change(
             state=_encoder.encode(message),
             lane=message.lane,
-            wake=following.wake_at,
+            wake=_news_at(message, now) if message.owed else following.wake_at,
             places=places,
-            event=" ".join(filter(None, (event, *_events(before, message)))),
+            event=" ".join((*(("message.accepted",) if new else ()), *events(before, message))),
             counters=counters,
             index=ops,
             thread=at.thread(message.mode, message.customer, message.thread) if message.thread else None,
@@ -231,22 +245,25 @@ class Messages:
             done=message.done,
             keep_record=self._keep_record,
             keep_body=self._keep_body,
+            stands=stands(at, before, message),
+            keep_stands=max(0, following.deadline - now) + self._keep_record,
+            timeline=at.timeline(message.customer),
+            told=told_of(before, message, new=new),
+            keep_told=self._keep_told,
         )
 
 
-def _events(before: Before, message: Message) -> list[str]:
-    found: list[str] = []
-    if message.held is not None and not before.held:
-        found.append("message.held")
-    if {a.id: a.status for a in message.attempts} != before.attempts:
-        found.append("message.attempt")
-    if message.answer is not None and not before.answered:
-        found.append("message.answered")
-    if message.verdict.state != before.state and before.state not in ("", "pending"):
-        found.append("message.corrected")
-    elif message.done and before.state in ("", "pending"):
-        found.append("message.done")
-    return found
+def _indexes(at: Partition, message: Message) -> list[str]:
+    """The lists a new message stands on."""
+    found = [f"+{at.index(message.mode, 'all')}", f"+{at.index(message.mode, 'customer', message.customer)}"]
+    return (
+        found if message.reference is None else [*found, f"+{at.index(message.mode, 'reference', message.reference)}"]
+    )
+
+
+def _news_at(message: Message, now: int) -> int:
+    """When news is to be told: at once, and what a person answered before all that waits in the same lane."""
+    return now - ANSWERS_FIRST_MS if message.answer is not None else now
 
 
 def decode(state: bytes, superseded_by: str, cancelled_at: str) -> Message:

@@ -11,12 +11,17 @@ from typing import Final
 
 import msgspec
 
+from gateway.store.derived import discarded
+from gateway.store.entries import DAY_MS
 from gateway.store.keys import PARTITIONS, Partition, partition
+from gateway.store.messages import decode
 from gateway.store.pipe import scored
 from gateway.store.scripts import Scripts
 
 PAGE: Final = 50
 """Records read at once: a reason may be a long traceback."""
+DISCARDED_MS: Final = 90 * DAY_MS
+"""How long at least a broadcast counts who was thrown away."""
 
 
 class Buried(msgspec.Struct, frozen=True):
@@ -100,8 +105,20 @@ class Morgue:
             at = partition(number)
             async for one in self._each(at):
                 if which.fits(one):
-                    count += await self._scripts.exhume(at, one.member, retry=retry) == "ok"
+                    stands = [] if retry else await self._places(at, one.member)
+                    done = await self._scripts.exhume(
+                        at, one.member, retry=retry, stands=stands, keep_stands=DISCARDED_MS
+                    )
+                    count += done == "ok"
         return count
+
+    async def _places(self, at: Partition, member: str) -> list[str]:
+        """Where a message stands in its broadcast once it is discarded; what can't be read stays where it stood."""
+        state = await self._scripts.pipe.send("HGET", at.member(member), "s") if member.startswith("m:") else None
+        try:
+            return [] if state is None else discarded(at, decode(state, "", ""))
+        except msgspec.DecodeError:
+            return []
 
     async def _each(self, at: Partition) -> AsyncIterator[Buried]:
         """Those that lie there now, oldest first; what is put there meanwhile has a later place, and is not shown."""

@@ -18,7 +18,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, RedisError
 
-from gateway.store.keys import slot_of
+from gateway.store.slots import slot_of
 from gateway.store.stream import Command, StoreUnavailable
 
 ASK_SECONDS: Final = 1.0

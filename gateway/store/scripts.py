@@ -5,61 +5,46 @@ Python decides, Lua compares a version and swaps; state, index, event and counte
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from redis.asyncio import Redis
 
 from gateway.message import LANES, Lane
-from gateway.store.changes import Change, Haul, Outcome, Taken, bell, place, thread
+from gateway.store.changes import Change, Haul, Outcome, Taken, bell, place, thread, timeline
+from gateway.store.customer_scripts import CustomerScripts
 from gateway.store.keys import Partition, partition
-from gateway.store.lua_source import NAMES, load
-from gateway.store.pipe import Pipe, Replication
 from gateway.store.stream import Command, size_of
 
 
-class Scripts:
+class Scripts(CustomerScripts):
     """The scripts on one server. `urgent` is a stream of commands of its own, for what is critical.
 
     What a fail-over must not undo (accept, begin, cancel, note, a customer's record) waits for as many replicas as
     `replication` says, and raises NotReplicated without them.
     """
 
-    def __init__(self, client: Redis, replication: Replication | None = None) -> None:
-        self.pipe = Pipe(client, replication=replication)
-        self.urgent = Pipe(client, replication=replication)
-        self.taker = secrets.token_hex(4)
-        """Who takes, as others see it on a record: this process, this time."""
-        self._shas: dict[str, str] = {}
-        for name in NAMES:
-            source = load(name)
-            self._shas[name] = self.pipe.remember(source)
-            self.urgent.remember(source)
-
-    async def _run(
-        self, name: str, keys: Sequence[str], args: Sequence[Any], *, urgent: bool = False, durable: bool = False
-    ) -> list[Any]:
-        command = self._call(name, keys, args)
-        return await (self.urgent if urgent else self.pipe).send(*command, size=size_of(command), durable=durable)
-
-    def _call(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Command:
-        return "EVALSHA", self._shas[name], len(keys), *keys, *args
-
-    async def confirm(self, at: Partition) -> None:
-        """Wait until the replicas have what was written to a partition so far. Raises NotReplicated."""
-        if self.pipe.replicated:
-            await self.pipe.send(*self.proof(at), durable=True)
-
-    @staticmethod
-    def proof(at: Partition) -> Command:
-        """A write of its own: after a mere read WAIT proves nothing."""
-        return "SET", at.proof, 1, "PX", 1000
-
     async def accept(self, at: Partition, message: str, change: Change, body: bytes, minute: str) -> Outcome:
         """Let a message in; nothing changes when its id "exists", or its "customer" doesn't."""
+        command = self._accept(at, message, change, body, minute)
+        pipe = self.urgent if change.lane == "critical" else self.pipe
+        return (await pipe.send(*command, size=size_of(command), durable=True))[0].decode()
+
+    async def accept_all(self, at: Partition, changes: Sequence[tuple[str, Change]], minute: str) -> list[Outcome]:
+        """As `accept`, for many that leave together and stand in nobody's way: what became of each, in their order."""
+        last = len(changes) - 1
+        commands = [
+            self._accept(at, message, change, b"", minute, ring=n == last)
+            for n, (message, change) in enumerate(changes)
+        ]
+        answers = await self.pipe.send_all([(command, True) for command in commands])
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return [answer[0].decode() for answer in answers]
+
+    def _accept(
+        self, at: Partition, message: str, change: Change, body: bytes, minute: str, *, ring: bool = True
+    ) -> Command:
         keys = [at.message(message), at.body(message), at.agenda(change.lane), at.events, minute, thread(at, change)]
-        keys.append(change.customer or f"{at.prefix}c:none")
+        keys += [change.customer or f"{at.prefix}c:none", timeline(at, change)]
         args = [
             at.prefix,
             message,
@@ -67,7 +52,7 @@ class Scripts:
             body,
             change.lane,
             _text(change.wake),
-            bell(at, change),
+            bell(at, change) if ring else "",
             change.event,
             " ".join(change.counters),
             " ".join(change.index),
@@ -76,18 +61,20 @@ class Scripts:
             change.keep_record,
             change.keep_body,
             "1" if change.customer else "",
+            " ".join(change.stands),
+            change.keep_stands,
+            change.keep_told,
             *map(_text, change.places.values()),
+            *change.told,
         ]  # fmt: skip - the script's own order
-        answer = await self._run(
-            "accept", [*keys, *change.places], args, urgent=change.lane == "critical", durable=True
-        )
-        return answer[0].decode()
+        return self._call("accept", [*keys, *change.places], args)
 
     async def commit(
         self, at: Partition, message: str, version: int, change: Change, minute: str
     ) -> tuple[Outcome, int]:
         """Swap a message's state if its version is still `version`; the new version."""
         keys = [at.message(message), at.body(message), at.agenda(change.lane), at.events, minute, thread(at, change)]
+        keys.append(timeline(at, change))
         args = [
             at.prefix,
             message,
@@ -102,7 +89,10 @@ class Scripts:
             "1" if change.done else "",
             change.keep_record,
             change.keep_body,
+            " ".join(change.stands),
+            change.keep_stands,
             *map(_text, change.places.values()),
+            *change.told,
         ]  # fmt: skip - the script's own order
         answer = await self._run("commit", [*keys, *change.places], args, urgent=change.lane == "critical")
         return answer[0].decode(), int(answer[1]) if len(answer) > 1 else version
@@ -178,9 +168,9 @@ class Scripts:
         """Say that whoever took a record is alive, though they came to no result."""
         await self.urgent.send("HDEL", at.member(member), "by")
 
-    async def failed(self, at: Partition, member: str, lane: Lane, again: int) -> int:
+    async def failed(self, at: Partition, member: str, again: int) -> int:
         """Count that work on a record has failed; how often since the last result (0: it is gone). `again`: rest, ms."""
-        keys = [at.member(member), at.agenda(lane)]
+        keys = [at.member(member), *map(at.agenda, LANES)]
         return int((await self._run("failed", keys, [member, again], urgent=True))[0])
 
     async def cancel(self, at: Partition, message: str, now: int) -> Outcome:
@@ -238,51 +228,29 @@ class Scripts:
         done, held = await self._run("swap", [key], [field, old, new], urgent=True, durable=durable)
         return bool(done), held
 
-    async def put_customer(
-        self, at: Partition, customer: str, expected: int | None, state: bytes, ledger: Sequence[bytes]
-    ) -> tuple[Outcome, int]:
-        """Write a customer if the version is still `expected` (None: whatever it is; 0: none yet)."""
-        command = self.put_command(at, customer, expected, state, ledger)
-        return put_answer(await self.pipe.send(*command, size=size_of(command), durable=True))
-
-    def put_command(
-        self, at: Partition, customer: str, expected: int | None, state: bytes, ledger: Sequence[bytes]
-    ) -> Command:
-        """What `put_customer` sends."""
-        keys = [at.customer(customer), at.ledger(customer), at.customers]
-        return self._call("customer", keys, [_text(expected), state, customer, *ledger])
-
-    async def erase_customer(self, at: Partition, customer: str, version: int) -> Outcome:
-        """Delete a customer's record, ledger and timeline if the version is still `version`."""
-        keys = [at.customer(customer), at.ledger(customer), at.timeline(customer), at.customers]
-        return (await self._run("erase", keys, [version, customer], durable=True))[0].decode()
-
     async def bury(self, at: Partition, member: str, reason: str) -> None:
         """Put a record that nobody can work off into the morgue."""
         keys = [at.member(member), at.morgue, *map(at.agenda, LANES)]
         await self._run("bury", keys, [member, reason], urgent=True)
 
-    async def exhume(self, at: Partition, member: str, *, retry: bool) -> Outcome:
-        """Take a record out of the morgue, back to work or away for good; "gone": it wasn't there."""
+    async def exhume(
+        self, at: Partition, member: str, *, retry: bool, stands: Sequence[str] = (), keep_stands: int = 0
+    ) -> Outcome:
+        """Take a record out of the morgue, back to work or away for good; "gone": it wasn't there.
+
+        `stands`: where a message that goes away stands in its broadcast then (`store.derived`), for `keep_stands` ms.
+        """
         lane = (await self.pipe.send("HGET", at.member(member), "l") or b"critical").decode()
-        keys = [at.member(member), at.agenda(lane), at.morgue, at.body(member.partition(":")[2])]
-        return (await self._run("exhume", keys, [member, "retry" if retry else "discard"]))[0].decode()
+        name = member.partition(":")[2]
+        keys = [at.member(member), at.agenda(lane), at.morgue, at.body(name)]
+        args = [member, "retry" if retry else "discard", name, " ".join(stands), keep_stands]
+        return (await self._run("exhume", keys, args))[0].decode()
 
     async def rouse(self, at: Partition, channel: str, lane: Lane, members: Sequence[str], beyond: int = 0) -> int:
         """Wake those who still stand in a line and would look by themselves only after `beyond` (ms); how many."""
         keys = [at.line(channel, lane), at.agenda(lane)]
         answer = await self._run("rouse", keys, [f"{lane}:{at.number}:", beyond, *members], urgent=True)
         return int(answer[0])
-
-    async def close(self) -> None:
-        """Wait for what is under way."""
-        await self.pipe.close()
-        await self.urgent.close()
-
-
-def put_answer(answer: list[Any]) -> tuple[Outcome, int]:
-    """What `put_customer` was answered."""
-    return answer[0].decode(), int(answer[1])
 
 
 def _text(value: int | None) -> str | int:

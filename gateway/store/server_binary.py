@@ -97,6 +97,8 @@ def configuration(*, data_dir: Path, socket: str, pid_file: Path, max_memory: in
         "maxmemory": str(max_memory),
         "maxmemory-policy": "noeviction",
         "hash-max-listpack-value": "2048",
+        # A stream's first node takes as much at once: customers have streams of a few lines.
+        "stream-node-max-bytes": "512",
         "timeout": "0",
     }
     return "# Written anew at every start.\n" + "".join(f"{key} {value}\n" for key, value in lines.items())

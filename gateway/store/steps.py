@@ -12,9 +12,10 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from gateway.store.customer_scripts import put_answer
 from gateway.store.keys import Partition
 from gateway.store.pipe import Pipe
-from gateway.store.scripts import Scripts, put_answer
+from gateway.store.scripts import Scripts
 from gateway.store.stream import Command
 
 T = TypeVar("T")
@@ -29,6 +30,13 @@ class Put(msgspec.Struct, frozen=True):
     expected: int
     state: bytes
     ledger: Sequence[bytes]
+    told: Sequence[bytes] = ()
+    keep_told: int = 0
+
+    @property
+    def what(self) -> tuple[Partition, str, int, bytes, Sequence[bytes], Sequence[bytes], int]:
+        """The arguments of the script."""
+        return self.at, self.customer, self.expected, self.state, self.ledger, self.told, self.keep_told
 
 
 class Confirm(msgspec.Struct, frozen=True):
@@ -90,7 +98,7 @@ def _told(steps: Steps[Any], answers: Sequence[Any]) -> Asked:
 
 async def _one(pipe: Pipe, asked: Command | Put | Confirm) -> Any:
     if isinstance(asked, Put):
-        return await asked.scripts.put_customer(asked.at, asked.customer, asked.expected, asked.state, asked.ledger)
+        return await asked.scripts.put_customer(*asked.what)
     if isinstance(asked, Confirm):
         return await asked.scripts.confirm(asked.at)
     return await pipe.send(*asked)
@@ -99,7 +107,7 @@ async def _one(pipe: Pipe, asked: Command | Put | Confirm) -> Any:
 def _command(asked: Command | Put | Confirm) -> tuple[Command, bool]:
     """The command, and whether it must survive a fail-over."""
     if isinstance(asked, Put):
-        return asked.scripts.put_command(asked.at, asked.customer, asked.expected, asked.state, asked.ledger), True
+        return asked.scripts.put_command(*asked.what), True
     return (asked.scripts.proof(asked.at), True) if isinstance(asked, Confirm) else (asked, False)
 
 

@@ -79,6 +79,30 @@ local function bump(key, names)
   if names ~= '' then redis.call('EXPIRE', key, 691200) end
 end
 
+-- Where a message stands in its broadcast. ops: "+key" or "-key" for a list, "+key#field" or "-key#field" for a count; the
+-- keys live for `lives` ms from now at least.
+local function stand(ops, id, lives)
+  for op, key, field in string.gmatch(ops, '([+-])([^%s#]+)#?(%S*)') do
+    if field ~= '' then
+      redis.pcall('HINCRBY', key, field, op == '+' and 1 or -1)
+    elseif op == '+' then
+      redis.call('ZADD', key, 0, id)
+    else
+      redis.call('ZREM', key, id)
+    end
+    local left = redis.call('PTTL', key)
+    if left > -2 and left < tonumber(lives) then redis.call('PEXPIRE', key, lives) end
+  end
+end
+
+-- Lines of a customer's timeline, ARGV[from..till]; they are kept for `lives` ms.
+local function write_lines(timeline, lives, from, till)
+  if till < from then return end
+  local floor = now_ms() - tonumber(lives)
+  for i = from, till do redis.call('XADD', timeline, 'MINID', floor, '*', 'e', ARGV[i]) end
+  redis.call('PEXPIRE', timeline, lives)
+end
+
 local function file(ops, id)
   -- ops: "+key" or "-key" separated by blanks, keys of this partition
   for op, key in string.gmatch(ops, '([+-])(%S+)') do
