@@ -47,6 +47,17 @@ def preference_subject(payload: str) -> tuple[str, str, int]:
     return mode if slash else "live", customer, int(born, 36)
 
 
+def message_payload(message: str, channel: str | None) -> str:
+    """What a link to a message's page is for; `channel`: the one whose words carry the link."""
+    return message if channel is None else f"{message}-{channel}"
+
+
+def message_subject(payload: str) -> tuple[str, str | None]:
+    """The message of such a link, and the channel that brought it; None: it doesn't say."""
+    message, _, channel = payload.partition("-")
+    return message, channel or None
+
+
 class BadLink(Exception):
     """The token was not made by us for this purpose, or has been changed."""
 

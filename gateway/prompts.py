@@ -13,12 +13,16 @@ PromptKind = Literal["acknowledge", "yes_no", "text", "scale", "choice"]
 Value = str | int | bool
 """True acknowledges; True or False for yes_no; a number of the scale; the id of an option; a text."""
 
+PAGE: Final = "page"
+"""The channel of answers given on a page."""
 SHORTEST: Final = 60
 LONGEST: Final = 31_536_000
 """The bounds of `closes_in`, seconds: a minute, a year."""
 _MOST_OPTIONS: Final = 9
 _SCALE_TOP: Final = 99
 _LABEL_LENGTH: Final = 200
+_PLAIN_WORDS: Final = 3
+"""An answer of more words says something beside it."""
 _OPT_OUT: Final = frozenset(
     wordlike(word)
     for kind, name in (("stop", "words"), ("stop", "common"), ("stop", "alone"), ("stop_all", "words"))
@@ -71,7 +75,8 @@ def read_answer(prompt: Prompt, text: str) -> Value | None:
             numbered = {1: True, 2: False}.get(reading.number(text) or 0)
             return numbered if numbered is not None else reading.yes_or_no(text)
         case "scale":
-            return _on_scale(prompt, reading.number(text, best=prompt.max))
+            mark = reading.number(text, best=prompt.max, counted=True)
+            return _on_scale(prompt, reading.stars(text) if mark is None else mark)
         case "choice":
             return _chosen(prompt, text)
         case "text":
@@ -95,6 +100,22 @@ def read_key(prompt: Prompt, digits: str) -> Value | None:
             return prompt.options[key - 1].id if 1 <= key <= len(prompt.options) else None
         case "text":
             return None
+
+
+def remark(prompt: Prompt, answer: Answer) -> str:
+    """What a person said beside their answer: "9 - the staff were great" gives "the staff were great"; empty: nothing.
+
+    Their words are whole and as they wrote them. A text is an answer and no remark.
+    """
+    said = answer.text.strip()
+    if prompt.kind == "text" or not said:
+        return ""
+    head, rest = reading.told_beside(said)
+    if rest and _same(read_answer(prompt, head), answer.value):
+        return rest
+    short = len(wordlike(said).split()) <= _PLAIN_WORDS or reading.bare_number(said, prompt.max)
+    plain = short and _same(read_answer(prompt, said), answer.value)
+    return "" if plain or said in _labels(prompt) else said
 
 
 def key_map(prompt: Prompt, locale: str = "en") -> list[tuple[str, str]]:
@@ -126,6 +147,14 @@ def opt_out_key(prompt: Prompt | None) -> str | None:
     return "9" if prompt.kind == "choice" and len(prompt.options) < _MOST_OPTIONS else None
 
 
+def _same(one: Value | None, other: Value | None) -> bool:
+    return type(one) is type(other) and one == other
+
+
+def _labels(prompt: Prompt) -> set[str]:
+    return {option.label for option in prompt.options}
+
+
 def _on_scale(prompt: Prompt, mark: int | None) -> int | None:
     fits = mark is not None and prompt.min is not None and prompt.max is not None and prompt.min <= mark <= prompt.max
     return mark if fits else None
@@ -133,16 +162,33 @@ def _on_scale(prompt: Prompt, mark: int | None) -> int | None:
 
 def _chosen(prompt: Prompt, text: str) -> str | None:
     """By number first, since that is what people were told to reply with; then by label, id, and a label's beginning."""
-    place = reading.number(text, ordinals=True)
+    named = _named(prompt, text)
+    place = reading.number(text, ordinals=True, counted=True)
     if place is not None and 1 <= place <= len(prompt.options):
-        return prompt.options[place - 1].id
-    said = wordlike(text) or fold(text)
+        option = prompt.options[place - 1]
+        beside = _named(prompt, reading.parted(text)[1])
+        return option.id if beside in (None, option.id) else None
+    if named is not None:
+        return named
+    first, _, rest = reading.bare(text)[0].partition(" ")
+    place = reading.number(first)
+    if place is not None and 1 <= place <= len(prompt.options):
+        option = prompt.options[place - 1]
+        return option.id if rest and _named(prompt, rest) == option.id else None
+    return None
+
+
+def _named(prompt: Prompt, text: str) -> str | None:
+    """The option whose label or id a text says, polite words aside, or whose label alone begins as it does."""
+    head, rest = reading.bare(text)
     labels = [(wordlike(option.label) or fold(option.label), option.id) for option in prompt.options]
-    for name, option_id in (*labels, *((wordlike(option.id), option.id) for option in prompt.options)):
-        if said and said == name:
-            return option_id
-    begun = [option_id for name, option_id in labels if len(said) > 1 and name.startswith(f"{said} ")]
-    return begun[0] if len(begun) == 1 else None
+    names = (*labels, *((wordlike(option.id), option.id) for option in prompt.options))
+    for said in (wordlike(text) or fold(text), "" if reading.unsure(rest) else head):
+        found = next((option_id for name, option_id in names if said and said == name), None)
+        begun = [option_id for name, option_id in labels if len(said) > 1 and name.startswith(f"{said} ")]
+        if found is not None or len(begun) == 1:
+            return found or begun[0]
+    return None
 
 
 def _common_faults(prompt: Prompt) -> Iterator[tuple[str, str]]:

@@ -14,12 +14,18 @@ _TABLE: Final = table("answers")
 # A decimal point or comma and the colon of a time are part of what they stand in.
 _SEPARATOR: Final = re.compile(r"[\n;!?。；！？]|[,.:、，：](?![0-9])|\s[-\u2013\u2014]\s")
 _WRAPPING: Final = " \t\"'“”‘’«»()[]（）【】#*_~"
+_ENDING: Final = " \t\n.,:;!?…。，、：；！？"
+_PAIRS: Final = dict(zip("\"'“‘«([（【", "\"'”’»)]）】", strict=True))
+_SIGNS: Final = frozenset(("So", "Sk"))
 _SHORT: Final = 5
 """Words of a text that says no more than thanks."""
 _APOSTROPHES: Final = dict.fromkeys(map(ord, "'’ʼ"))
 _LONGEST_NUMBER: Final = 60
 """No number with polite words around it is longer, in characters."""
 _HAN_NUMBER: Final = re.compile(r"([一二三四五六七八九]?)十([一二三四五六七八九]?)")
+_COUNTED: Final = re.compile(r"\s*(?:no|nr|num|αρ)[.:]?\s*(?=\d)", re.IGNORECASE)
+"""What stands before a number to say that it is one: "No. 7"."""
+_STARS: Final = re.compile(r"[⭐★🌟]{1,10}☆{0,9}")
 
 
 def _plain(word: str) -> str:
@@ -46,25 +52,52 @@ _UNCLEAR: Final = _words("unclear")
 _AGAINST_YES: Final = _words("against_yes")
 _AGAINST_NO: Final = _words("against_no")
 _AROUND: Final = tuple(sorted(_words("around"), key=len, reverse=True))
+_REMARKS: Final = _words("remarks")
 _OF: Final = re.compile(
     r"(\S+)\s*(?:" + "|".join(re.escape(fold(word)) for word in _TABLE["words"]["of"]) + r")\s*(\S+)"
 )
 
 
-def number(text: str, best: int | None = None, *, ordinals: bool = False) -> int | None:
+def number(text: str, best: int | None = None, *, ordinals: bool = False, counted: bool = False) -> int | None:
     """The one number the text gives, or None.
 
-    Digits of any script, number words from nought to ten, Chinese ones to 99, polite words around it, and a remark
-    after it ("8, very friendly"). "9/10" counts when `best` is 10. `ordinals`: "the second one" counts too.
+    Digits of any script, number words from nought to ten, Chinese ones to 99, polite words and signs around it, and a
+    remark after it ("8, very friendly", "8 because …"). "9/10" counts when `best` is 10. `ordinals`: "the second one" counts
+    too; `counted`: so do "No. 7" and "my score: 8".
     """
-    head, rest = _split(text)
+    if counted:
+        text = text[found.end() :] if (found := _COUNTED.match(text)) else text
+        named, _, after = text.replace("：", ":").partition(":")
+        text = after if after and _plain(named) in _AROUND else text
+    head, rest = parted(text)
+    if len(head) > _LONGEST_NUMBER:
+        head = _before_remark(head)
     if len(head) > _LONGEST_NUMBER:
         return None
     found = _bare_number(_without_around(head), best, ordinals=ordinals)
-    if found is None or not rest:
+    if found is None:
+        found = _bare_number(_without_around(_before_remark(head)), best, ordinals=ordinals)
+    said = wordlike(rest)
+    if found is None or not said:
         return found
-    first = rest.split()[0]
-    return None if _value(first, ordinals=False) is not None or _any(rest, _EITHER) else found
+    return None if _value(said.split()[0], ordinals=False) is not None or _any(said, _EITHER) else found
+
+
+def stars(text: str) -> int | None:
+    """How many stars a text consists of, hollow ones not counted: "★★★★☆" are four; None: it has something else."""
+    signs = "".join(char for char in text if not char.isspace() and char != "\ufe0f")
+    return len(signs.rstrip("☆")) if _STARS.fullmatch(signs) else None
+
+
+def bare(text: str) -> tuple[str, str]:
+    """What a text says first, without polite words around it, and what it says after that; both for comparing."""
+    head, rest = parted(text)
+    return wordlike(_without_around(head)), wordlike(rest)
+
+
+def unsure(said: str) -> bool:
+    """Whether words that have been made comparable take back or doubt what was said before them."""
+    return _any(said, _EITHER | _UNCLEAR | _AGAINST_YES)
 
 
 def yes_or_no(text: str) -> bool | None:
@@ -91,8 +124,10 @@ def label(name: str, locale: str) -> str:
 
 
 def _stance(text: str, agreeing: frozenset[str], refusing: frozenset[str]) -> bool | None:
-    raw_head, rest = _split(text)
-    head = _plain(raw_head)
+    raw_head, raw_rest = parted(text)
+    head, rest = _plain(raw_head), wordlike(raw_rest)
+    if _value(rest, ordinals=False) is not None:
+        return None  # "No. 1" may mean the first
     for words, agrees in ((agreeing, True), (refusing, False)):
         if head in words:
             opposite = refusing if agrees else agreeing
@@ -109,14 +144,51 @@ def _led(head: str, rest: str, agreeing: frozenset[str], refusing: frozenset[str
     behind = f"{head.removeprefix(lead)} {rest}".strip()
     agrees = lead in agreeing
     against = (_AGAINST_YES if agrees else _AGAINST_NO) | _EITHER | _UNCLEAR
-    return None if len(behind.split()) > 7 or _any(behind, against) else agrees
+    unclear = len(behind.split()) > 7 or _value(behind, ordinals=False) is not None
+    return None if unclear or _any(behind, against) else agrees
 
 
-def _split(text: str) -> tuple[str, str]:
-    """What stands before the first mark that ends a thought, and the words behind it."""
+def told_beside(text: str) -> tuple[str, str]:
+    """As `parted`, in the person's own writing; marks that enclose the whole text belong to neither part."""
+    own = _unwrapped(text[:4000].strip())
+    plain, places = "", list[int]()
+    for place, char in enumerate(own):
+        same = unicodedata.normalize("NFKC", char)
+        plain += same
+        places += [place] * len(same)
+    found = next((mark for mark in _SEPARATOR.finditer(plain) if plain[: mark.start()].strip(_WRAPPING)), None)
+    if found is None:
+        return own, ""
+    rest = own[places[found.end() - 1] + 1 :].lstrip(_ENDING).rstrip()
+    says = any(unicodedata.category(char)[0] in "LNS" for char in rest)
+    return own[: places[found.start()]].strip(), rest if says else ""
+
+
+def _unwrapped(text: str) -> str:
+    """Without a pair of marks around all of it."""
+    inner = text[1:-1].strip()
+    whole = len(text) > 1 and _PAIRS.get(text[0]) == text[-1]
+    return inner if whole and text[0] not in inner and text[-1] not in inner else text
+
+
+def bare_number(text: str, best: int | None) -> bool:
+    """Whether a text says a number and, polite words aside, nothing else: "ten out of ten"."""
+    head, rest = parted(text)
+    return not rest and _bare_number(_without_around(head), best, ordinals=False) is not None
+
+
+def parted(text: str) -> tuple[str, str]:
+    """What stands before the first mark that ends a thought, and what stands behind it."""
     trimmed = unicodedata.normalize("NFKC", text[:4000]).translate(_APOSTROPHES).strip().strip(_WRAPPING)
     parts = _SEPARATOR.split(trimmed, maxsplit=1)
-    return parts[0].strip(_WRAPPING), wordlike(parts[1]) if len(parts) > 1 else ""
+    return parts[0].strip(_WRAPPING), parts[1].strip() if len(parts) > 1 else ""
+
+
+def _before_remark(head: str) -> str:
+    """The words before a first one that only a remark begins with: "9 because …" gives "9"."""
+    said = fold(head)
+    found = [at for word in _REMARKS if (at := f"{said} ".find(word if is_han(word) else f" {word} ")) > 0]
+    return said[: min(found)] if found else said
 
 
 def _without_around(head: str) -> str:
@@ -125,7 +197,17 @@ def _without_around(head: str) -> str:
         before = said
         for word in _AROUND:
             said = _shorter(said, word)
-    return said.strip(_WRAPPING)
+    return _without_signs(said.strip(_WRAPPING))
+
+
+def _without_signs(said: str) -> str:
+    """Without emoji at the ends, as long as something is left: "9 👍" is 9."""
+    kept = said
+    while len(kept) > 1 and unicodedata.category(kept[-1]) in _SIGNS:
+        kept = kept[:-1].rstrip()
+    while len(kept) > 1 and unicodedata.category(kept[0]) in _SIGNS:
+        kept = kept[1:].lstrip()
+    return kept
 
 
 def _shorter(said: str, word: str) -> str:

@@ -19,7 +19,7 @@ from gateway.customer import Customer
 from gateway.delivery.inbound import opened_at
 from gateway.delivery.inbox import Item
 from gateway.links import PREFERENCES, Links, preference_payload
-from gateway.people.people import Conflict, Invalid, People
+from gateway.people.people import Invalid, People
 from gateway.preferences.consent import ANY, in_force
 from gateway.preferences.keywords import Keyword
 from gateway.selfservice.autoreply import AutoReplies, Sender
@@ -29,7 +29,6 @@ from gateway.store.customers import ONE_OFF, Customers
 from gateway.store.templates import Templates
 
 LINK_LIVES_S: Final = 7 * 86_400
-TRIES: Final = 10
 STOPPED: Final = "stopped"
 
 
@@ -180,26 +179,13 @@ class Commands:
         """Change the preferences of whoever wrote; False when nobody knows who that is."""
         if not _known(item.customer):
             return False
-        customer = str(item.customer)
-        for _ in range(TRIES):
-            now = await self._people.preferences(customer)
-            if now is None:
-                return False
-            try:
-                await self._people.put_preferences(
-                    customer,
-                    wishes(now.view),
-                    now.version,
-                    way="keyword",
-                    wording=item.inbound.text,
-                    by_person=True,
-                )
-            except Conflict:
-                continue
-            except KeyError:
-                return False
-            return True
-        raise RuntimeError(f"the preferences of {customer} could not be changed in {TRIES} tries")
+        try:
+            await self._people.change_preferences(
+                str(item.customer), wishes, way="keyword", wording=item.inbound.text, by_person=True
+            )
+        except KeyError:
+            return False
+        return True
 
     # What is said
 

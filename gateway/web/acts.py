@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from gateway.channels.base import Rendered
 from gateway.customer import ConsentEntry
 from gateway.delivery.desk import Desk
+from gateway.delivery.following import Question, Questions
 from gateway.delivery.inbound import Inbox
 from gateway.delivery.pacing import Switchboard
 from gateway.delivery.post import Post
@@ -16,7 +17,7 @@ from gateway.delivery.words import Words, unpack
 from gateway.message import LANES, Message
 from gateway.people.fields import wire_time
 from gateway.preferences.consent import permission
-from gateway.prompts import Answer
+from gateway.prompts import PAGE, Answer, Value
 from gateway.settings_types import Settings
 from gateway.store.clock import Clock
 from gateway.store.customers import Customers
@@ -24,20 +25,21 @@ from gateway.store.keys import PARTITIONS, partition
 from gateway.store.scripts import Scripts
 from gateway.web.context import ChannelCondition, ChannelState, Opened
 
-PAGE_CHANNEL = "page"
-
 
 class PublicPages:
-    """Behind the signed links: read a message, answer it, unsubscribe."""
+    """Behind the signed links: read a message, answer it, unsubscribe. `questions`: what else there is to answer."""
 
-    def __init__(self, desk: Desk, words: Words, inbox: Inbox, customers: Customers, clock: Clock) -> None:
+    def __init__(
+        self, desk: Desk, words: Words, inbox: Inbox, customers: Customers, clock: Clock, questions: Questions
+    ) -> None:
         self._desk = desk
         self._words = words
-        self._inbox = inbox
+        self._answers = inbox.answers
         self._customers = customers
         self._clock = clock
+        self._questions = questions
 
-    async def load(self, message_id: str) -> Opened | None:
+    async def load(self, message_id: str, via: str | None = None) -> Opened | None:
         """The message and its words, as an e-mail would carry them; None when it is gone."""
         case = await self._desk.reopen(message_id)
         if case is None:
@@ -46,14 +48,34 @@ class PublicPages:
         words = None
         if raw is not None:
             category = self._desk.category(case.message)
-            words = self._words.render(case.message, unpack(raw), case.customer, category, "email", in_window=True)
+            words = self._words.render(
+                case.message, unpack(raw), case.customer, category, "email", in_window=True, led_by=via
+            )
         return Opened(case.message, words if isinstance(words, Rendered) else None)
 
-    async def answer(self, message_id: str, value: str | float | bool | None, words: str) -> Message | None:  # noqa: FBT001 - an answer may be a boolean
+    async def asked(self, message_id: str) -> Opened | None:
+        """The message whose question a link asks by now, which may be a newer one of its thread; None when it is gone."""
+        return await self.load(await self._answers.standing_in(message_id))
+
+    async def answer(self, message_id: str, value: Value, words: str, via: str | None = None) -> Message | None:
         """Count an answer given on a page."""
-        given = int(value) if isinstance(value, float) else value
-        answer = Answer(value=given, text=words, channel=PAGE_CHANNEL, at=self._clock.now())
-        return await self._inbox.answer(message_id, answer, None)
+        return await self._answers.answer(message_id, self._given(value, words), None, via)
+
+    async def add_words(self, message_id: str, words: str) -> Message | None:
+        """Keep words with the answer that counts; None: there is none."""
+        return await self._answers.add_words(message_id, words)
+
+    async def following(self, message: Message) -> Sequence[Question]:
+        """What is still to be asked after a message's own question."""
+        return await self._questions.after(message)
+
+    async def answer_following(self, message: Message, given: Mapping[str, tuple[Value, str]]) -> None:
+        """Count answers to what follows: by the question's id the value, and the words as chosen or typed."""
+        answers = {name: self._given(value, words) for name, (value, words) in given.items()}
+        await self._questions.answered(message, answers)
+
+    def _given(self, value: Value, words: str) -> Answer:
+        return Answer(value=value, text=words, channel=PAGE, at=self._clock.now())
 
     async def unsubscribe(self, message_id: str, wording: str) -> Message | None:
         """Withdraw the message's category on e-mail (RFC 8058), for the person and the mailbox; harmless when repeated."""

@@ -21,6 +21,14 @@ def stylesheet(colour: str) -> bytes:
     ).encode()
 
 
+def contact_link(contact: str | None) -> str | None:
+    """Where a link to the operator's contact leads: a telephone number, an e-mail address or a web address."""
+    if contact is None:
+        return None
+    scheme = "tel:" if contact.startswith("+") else "mailto:" if "@" in contact and "://" not in contact else ""
+    return scheme + contact
+
+
 def lightened(colour: str) -> str:
     """The colour with as much white as it takes to be read by night."""
     for share in range(0, 101, 5):

@@ -28,6 +28,15 @@ _LINK: Final = re.compile(r"https?://[^\s<>\"]*[^\s<>\".,;:!?)\]}'、。，；�
 _WANTED: Final = re.compile(r"\s*([A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,2})\s*(?:;\s*q=([01](?:\.[0-9]{0,3})?))?\s*")
 
 
+class FrameTexts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What stands around every page."""
+
+    title: str
+    language: str
+    privacy: str
+    contact: str
+
+
 class MessageTexts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The page of a whole message."""
 
@@ -59,6 +68,18 @@ class AnswerTexts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     already: str
     given: str
     none: str
+    answered: str
+    noted: str
+    over: str
+    first: str
+    passed: str
+    newer: str
+    then: str
+    more: str
+    add: str
+    add_hint: str
+    optional: str
+    send_more: str
 
 
 class UnsubscribeTexts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,6 +106,7 @@ class Texts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All words of one language."""
 
     name: str
+    frame: FrameTexts
     message: MessageTexts
     answer: AnswerTexts
     unsubscribe: UnsubscribeTexts

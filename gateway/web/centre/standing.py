@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from gateway.customer import ConsentEntry, Customer
-from gateway.preferences.consent import ANY, LIFTED, applies, lifts, permission, where_said
+from gateway.preferences.consent import ANY, LIFTED, applies, lifts, permission, says, where_said
 
 NONE: Final = "\0"
 """A channel or category that nothing is called: only entries for all of them speak of it."""
@@ -28,13 +28,13 @@ class Stop(msgspec.Struct, frozen=True):
 def binding(
     entries: Iterable[ConsentEntry], channel: str, category: str, address_key: str | None
 ) -> ConsentEntry | None:
-    """The newest withdrawal in force that applies."""
+    """The newest withdrawal in force that applies; a word goes before a mere leaving, which says less of what lifts it."""
     found = [entry for entry in entries if applies(entry, channel, category, address_key)]
     grants = [entry for entry in found if entry.state == "granted"]
     withdrawn = [
         e for e in found if e.state == "withdrawn" and not any(lifts(grant, e, address_key) for grant in grants)
     ]
-    return max(withdrawn, key=lambda entry: entry.at, default=None)
+    return max(withdrawn, key=lambda entry: (says(entry) != "left", entry.at), default=None)
 
 
 def everything(customer: Customer) -> ConsentEntry | None:

@@ -15,6 +15,7 @@ from aiohttp import web
 from gateway.customer import Customer
 from gateway.links import PREFERENCES, BadLink, LapsedLink, preference_subject
 from gateway.store import keys
+from gateway.web.brand import contact_link
 from gateway.web.centre.texts import Texts, texts_in
 from gateway.web.context import GATEWAY, Gateway
 from gateway.web.json_body import read_body
@@ -216,18 +217,11 @@ def rendered(
             tongues=[(tag, address(path, tag, **asked)) for tag in sorted(languages())],
             chosen=chosen,
             names={tag: words_in(tag).name for tag in languages()},
-            contact=_link_to(gateway.settings.brand.contact),
+            contact=contact_link(gateway.settings.brand.contact),
             **{"done": "", "alert": "", "field": "", **values},
         )
     )
     return web.Response(status=status, text=html, content_type="text/html", headers=HEADERS)
-
-
-def _link_to(contact: str | None) -> str | None:
-    if contact is None:
-        return None
-    scheme = "tel:" if contact.startswith("+") else "mailto:" if "@" in contact and "://" not in contact else ""
-    return scheme + contact
 
 
 def _digest(customer: Customer) -> str:
