@@ -1,0 +1,1 @@
+"""Broadcasts: one message to an audience, expanded in the background."""
