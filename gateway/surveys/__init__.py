@@ -1,0 +1,1 @@
+"""Surveys: questions put one after the other where the person is, and what is made of the answers."""
