@@ -65,13 +65,21 @@ class Tables:
         return found
 
     def cases(self) -> dict[str, CaseSettings]:
-        """Kind of case -> its owner and when it is due."""
+        """Kind of case -> its owner, when it is due, and who gets it then."""
         found: dict[str, CaseSettings] = {}
         for name, table in self._named("cases"):
             where = f"cases.{name}"
-            self._only(where, table, ("owner", "due_in"))
-            owner, due = self._text(where, table, "owner"), self._whole(where, table, "due_in")
-            found[name] = CaseSettings(owner=owner, due_in=due)
+            self._only(where, table, CaseSettings.__struct_fields__)
+            complaint = table.get("complaint", True)
+            if not isinstance(complaint, bool):
+                self._problem(f"{where}.complaint", f"must be true or false, not {complaint!r}")
+            found[name] = CaseSettings(
+                owner=self._text(where, table, "owner"),
+                due_in=self._whole(where, table, "due_in"),
+                escalate_to=self._texts(where, table, "escalate_to"),
+                escalate_after=self._whole(where, table, "escalate_after"),
+                complaint=complaint is not False,
+            )
         return found
 
     def limits(self) -> LimitSettings:
@@ -215,6 +223,15 @@ class Tables:
             return value
         self._problem(f"{where}.{key}", "must be a text that isn't empty")
         return None
+
+    def _texts(self, where: str, table: Mapping[str, Any], key: str) -> tuple[str, ...]:
+        """One text, or a list of them."""
+        value = table.get(key, [])
+        given = cast("list[object]", value) if isinstance(value, list) else [value]
+        found = tuple(one for one in given if isinstance(one, str) and one.strip())
+        if len(found) != len(given):
+            self._problem(f"{where}.{key}", "must be a text that isn't empty, or a list of such")
+        return found
 
     def _number(self, where: str, table: Mapping[str, Any], key: str, *, whole: bool = False) -> float | None:
         value = table.get(key)

@@ -113,10 +113,17 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CaseSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Who owns new cases of a kind, and within how many seconds they are due."""
+    """Who owns new cases of a kind, and within how many seconds they are due.
+
+    `escalate_to`: who gets them one after the other, each `escalate_after` seconds after the one before (None: an hour),
+    from the due time on. `complaint`: surveys to the customer wait while one is under way.
+    """
 
     owner: str | None = None
     due_in: int | None = None
+    escalate_to: tuple[str, ...] = ()
+    escalate_after: int | None = None
+    complaint: bool = True
 
 
 class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from typing import Final
 import aiohttp
 from redis.asyncio import Redis
 
-from gateway.app.people import ForPeople
+from gateway.app.reacting import Reacting
 from gateway.app.stores import rules_of
 from gateway.channels import registry
 from gateway.channels.base import Callback, Channel, Deps, Reply
@@ -28,7 +28,7 @@ from gateway.store.scripts import Scripts
 CONNECTIONS: Final = 32
 
 
-class Gateway(ForPeople):
+class Gateway(Reacting):
     """All parts of one process, joined. Make one with `open`, end it with `close`."""
 
     def __init__(
@@ -59,12 +59,13 @@ class Gateway(ForPeople):
         self.join_stores(settings, pepper)
         self.join_core(settings, test_callback_base)
         self.join_people(settings, pepper)
+        self.join_engines(settings)
+        self.join_rules(settings)
 
     def worker(self, alone: Alone | None = None) -> Worker:
         """A worker of this process, not running yet. `alone`: works on what others did not survive."""
         boards = [self.boards["live"], self.boards["test"]]
-        kinds = {"i": self.inbox.work, "e": self.erasures.work}
-        bench = Workbench(self.scripts, self.desk, self.sender, kinds, self.gate, alone)
+        bench = Workbench(self.scripts, self.desk, self.sender, self.kinds, self.followers, self.gate, alone)
         gone = functools.partial(self.metrics.mended, "taken")
         return Worker(self.client, self.scripts, self.clock, bench, boards, self.roll.report, gone)
 

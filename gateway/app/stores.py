@@ -29,7 +29,9 @@ from gateway.store.listing import Listing
 from gateway.store.messages import Messages
 from gateway.store.roll import Roll
 from gateway.store.scripts import Scripts
+from gateway.store.standing import Standings
 from gateway.store.templates import Templates
+from gateway.store.timeline import Timeline
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -80,7 +82,7 @@ class Stores:
     def join_stores(self, settings: Settings, pepper: bytes) -> None:
         """Make them. `pepper` keys the hashes of addresses. Raises BadSettings for templates that can't be used."""
         secret, old = settings.secret_key, settings.secret_key_old
-        self.customers = Customers(self.scripts, self.clock, pepper)
+        self.customers = Customers(self.scripts, self.clock, pepper, keep_timeline=settings.retention_timeline_days)
         self.templates = Templates(self.scripts, self.clock, load_templates(settings.templates_dir))
         self.roll = Roll(self.scripts, self.clock, self.name)
         self.messages = Messages(
@@ -89,7 +91,10 @@ class Stores:
             self.roll,
             keep_records=settings.retention_message_days,
             keep_content=settings.retention_content_days,
+            keep_timeline=settings.retention_timeline_days,
         )
+        self.standings = Standings(self.scripts)
+        self.timeline = Timeline(self.scripts, self.clock, keep=settings.retention_timeline_days)
         self.listing = Listing(self.scripts, self.messages)
         self.api_keys = ApiKeys(
             self.scripts,

@@ -7,7 +7,6 @@ import contextlib
 from typing import Final
 
 import msgspec
-from rich.panel import Panel
 
 from gateway.app import Gateway
 from gateway.channels.wechat import WeChatChannel
@@ -147,9 +146,11 @@ def _welcome(service: Service, sandbox: Sandbox, key: str, page: str) -> None:
         f"[bold]API[/]      {base}   documentation: {base}/docs",
         f"[bold]Key[/]      {key}",
     ]
-    out.print(
-        Panel("\n".join(lines), title="Omnichannel gateway, on this machine alone", expand=False), highlight=False
-    )
+    out.rule("Omnichannel gateway, on this machine alone")
+    for line in lines:  # unbroken, however narrow the window is: they are copied
+        out.print(line, highlight=False, soft_wrap=True)
+    out.print("\nFor what the README and docs/ show:\n", style="dim")
+    out.print(f"export GATEWAY={base} KEY={key}\n", highlight=False, markup=False, soft_wrap=True)
     out.print("Send Ana a notice, see what would happen, and see what became of it:\n", style="dim")
     for line in (
         f"curl {head} {base}/v1/messages -d '{body}'",

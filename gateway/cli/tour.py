@@ -71,6 +71,7 @@ class _Tour:
         self._sandbox = sandbox
         self._http = http
         self._stopped = stopped
+        self._queued = plan.Queued()
 
     async def ana(self, her: Sample) -> bool:
         """One notice to Ana, followed until she presses 1."""
@@ -171,6 +172,8 @@ class _Tour:
             open_ = [customer for customer in ids if customer not in found or not found[customer].done]
             loaded = await asyncio.gather(*(self._gateway.messages.load(ids[customer]) for customer in open_))
             found.update({c: one.message for c, one in zip(open_, loaded, strict=True) if one is not None})
+            for one in found.values():
+                self._queued.see(one)
             board = Board(found, names, await self._states(), started, self._gateway.clock.now(), self._news())
             over = all(one.done for one in found.values()) and len(found) == len(ids)
             speak = over or _seconds(0) >= lines
@@ -206,7 +209,7 @@ class _Tour:
             f"{down} of the people reached had lost their first {channel(FAILING)} to the breakdown.", style="dim"
         )
         wanted = {s.id: plan.expected_of(s, plan.fates_of(s), STORM_REACH["step"], failing=FAILING) for s in people}
-        wrong = [plan.deviation(s, wanted[s.id], found.get(s.id)) for s in people]
+        wrong = [plan.deviation(s, wanted[s.id], found.get(s.id), self._queued) for s in people]
         return _name([one for one in wrong if one is not None])
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:

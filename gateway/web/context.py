@@ -15,23 +15,38 @@ from prometheus_client import CollectorRegistry
 from gateway.channels.base import Rendered
 from gateway.links import Links
 from gateway.message import Lane, Level, Message, Mode
+from gateway.prompts import Value
 from gateway.settings import Settings
 from gateway.store.clock import Clock
 from gateway.store.scripts import Scripts
 
 if TYPE_CHECKING:
+    from gateway.broadcasts.service import Broadcasts
+    from gateway.cases.announcing import Announcements
+    from gateway.cases.service import Cases
     from gateway.channels.base import Channel
     from gateway.delivery.callbacks import Callbacks
+    from gateway.delivery.following import Question
     from gateway.delivery.inbox import InboundItems
     from gateway.delivery.intake import Intake
+    from gateway.delivery.lookup import Lookup
     from gateway.delivery.metrics import Metrics
     from gateway.delivery.receipts import Receipts
+    from gateway.delivery.replying import Replies
     from gateway.delivery.room import Room
+    from gateway.delivery.thread import Threads
+    from gateway.outages.service import Outages
+    from gateway.people.groups import Groups
     from gateway.people.people import People
     from gateway.privacy.answers import AnswerEraser
     from gateway.privacy.erasures import Erasures
     from gateway.privacy.export import Holdings
     from gateway.routing.route import Rules
+    from gateway.rules.acts import Act
+    from gateway.rules.events import Events
+    from gateway.rules.rulebook import Rulebook
+    from gateway.rules.runs import Runs
+    from gateway.rules.trial import Trial
     from gateway.selfservice.verification import Verification
     from gateway.selfservice.wechat_link import WeChatLinks
     from gateway.store.api_keys import ApiKeys
@@ -40,8 +55,9 @@ if TYPE_CHECKING:
     from gateway.store.listing import Listing
     from gateway.store.messages import Messages
     from gateway.store.templates import Templates
+    from gateway.surveys.results import Results
+    from gateway.surveys.surveys import Surveys
 
-AnswerValue = str | int | bool | None
 ChannelCondition = Literal["up", "paced", "paused", "broken", "missing"]
 
 
@@ -84,12 +100,34 @@ class Opened(msgspec.Struct, frozen=True):
 class Pages(Protocol):
     """What the public pages show and do."""
 
-    async def load(self, message_id: str) -> Opened | None:
-        """The message and its words in the customer's language; None when it is gone."""
+    async def load(self, message_id: str, via: str | None = None) -> Opened | None:
+        """The message and its words in the customer's language; None when it is gone.
+
+        `via`: the channel that brought the link, if that is known.
+        """
         ...
 
-    async def answer(self, message_id: str, value: AnswerValue, words: str) -> Message | None:
-        """Count an answer given on a page: `value` as the prompt has it, `words` as shown or typed. None: it is gone."""
+    async def asked(self, message_id: str) -> Opened | None:
+        """The message whose question a link asks by now: this one, or a newer one of its thread. None when it is gone."""
+        ...
+
+    async def answer(self, message_id: str, value: Value, words: str, via: str | None = None) -> Message | None:
+        """Count an answer given on a page: `value` as the prompt has it, `words` as shown or typed. None: it is gone.
+
+        `via`: the channel that brought the link, if that is known.
+        """
+        ...
+
+    async def add_words(self, message_id: str, words: str) -> Message | None:
+        """Keep words with the answer that counts. None: there is none, or the message is gone."""
+        ...
+
+    async def following(self, message: Message) -> Sequence[Question]:
+        """What is still to be asked after a message's own question."""
+        ...
+
+    async def answer_following(self, message: Message, given: Mapping[str, tuple[Value, str]]) -> None:
+        """Count answers to what follows: by the question's id the value, and the words as chosen or typed."""
         ...
 
     async def unsubscribe(self, message_id: str, wording: str) -> Message | None:
@@ -114,6 +152,9 @@ class Gateway(Protocol):
     receipts: Receipts
     customers: Customers
     people: People
+    groups: Groups
+    broadcasts: Broadcasts
+    outages: Outages
     templates: Templates
     registry: CollectorRegistry
     metrics: Metrics
@@ -124,6 +165,18 @@ class Gateway(Protocol):
     erasures: Erasures
     answer_eraser: AnswerEraser
     holdings: Holdings
+    threads: Threads
+    lookup: Lookup
+    operator_replies: Replies
+    acts: dict[str, Act]
+    rulebook: Rulebook
+    runs: Runs
+    events: Events
+    trial: Trial
+    cases: Cases
+    surveys: Surveys
+    survey_results: Results
+    announcements: Announcements
     channels: dict[Mode, Mapping[str, Channel]]
 
     @property

@@ -19,6 +19,7 @@ _REF: Final = "#/components/schemas/{name}"
 _PART_WORDS: Final = {"id": "The id.", "name": "The name."}
 _PART_SCHEMAS: Final = {
     "customers": {"pattern": r"^~?[A-Za-z0-9._:@-]{1,128}$", "minLength": 1, "maxLength": 129},
+    "rules": {"pattern": r"^[A-Za-z0-9._:@-]{1,128}$", "minLength": 1, "maxLength": 128},
     "templates": {"pattern": f"^{TEMPLATE_ID.pattern}$", "minLength": 1, "maxLength": 64},
 }
 """By the collection that the part follows; ids of the others are opaque."""

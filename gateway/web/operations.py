@@ -140,11 +140,18 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 TAGS: Final[dict[str, str]] = {
     "Messages": "Send a message and follow it until the person is reached.",
     "Customers": "The people: addresses, preferences, consent.",
+    "Groups": "Audiences with a name.",
+    "Broadcasts": "One message to an audience, followed and steered while it goes out.",
     "Templates": "Texts with versions, in every language, for every channel.",
     "Channels": "What is up, and the operators' hand on it.",
     "Erasures": "Forget a person: what was erased, and what is kept.",
+    "Events": "What happened in the business, and the rules that send the right message after it, once.",
+    "Thread": "One thread per person over all channels, and the answer in it.",
     "Inbound": "What people wrote and did, and whose it is.",
     "Addresses": "Addresses in doubt or no longer used.",
+    "Surveys": "Questions one after the other where the person is, and what came of the answers.",
+    "Cases": "What went wrong for a person, until it is put right and they say so.",
     "Keys": "API keys.",
+    "Outages": "Tell everybody at once, see who knows, knock at the doors of the others, give the all-clear.",
     "Health": "For load balancers.",
 }

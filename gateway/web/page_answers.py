@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.prompts import Prompt, Value, key_map, read_key
+from gateway.preferences.locales import chain
+from gateway.prompts import Answer, Prompt, Value, key_map, read_key
 from gateway.text import clean
 from gateway.web.page_texts import AnswerTexts
 
@@ -36,11 +37,28 @@ def words_of(prompt: Prompt, given: str, texts: AnswerTexts) -> str:
     return dict(choices(prompt, texts)).get(given, texts.confirm)
 
 
+def label_of(prompt: Prompt, answer: Answer, texts: AnswerTexts) -> str:
+    """An answer as people read it: its label, or the words of a text."""
+    match prompt.kind:
+        case "yes_no":
+            return texts.yes if answer.value is True else texts.no
+        case "acknowledge":
+            return texts.confirm
+        case "choice":
+            return next((option.label for option in prompt.options if option.id == answer.value), str(answer.value))
+        case "text":
+            return answer.text
+        case "scale":
+            return str(answer.value)
+
+
 def question_of(prompt: Prompt, language: str, texts: AnswerTexts) -> str:
     """The question as people read it: the sender's own, else what to do."""
     own = prompt.question
     if isinstance(own, Mapping):
-        own = own.get(language) or next(iter(own.values()), None)
+        own = next((own[tag] for tag in chain(language, language) if tag in own), None) or next(
+            iter(own.values()), None
+        )
     if own:
         return own
     plain = {

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from gateway.web.api.ids import END
 from gateway.web.api.inbound import InboundOut
+from gateway.web.api.thread_types import TimelineItem
 from gateway.web.api.types import AddressIn, ChannelName
 from gateway.web.api.types_out import MessageOut, WhyOut
 
@@ -156,6 +157,10 @@ class ExportOut(msgspec.Struct, frozen=True, kw_only=True):
         dict[str, Any], Meta(description="By message: the template with its data, or the words, while they are kept.")
     ]
     inbound: Annotated[tuple[InboundOut, ...], Meta(description="What came in from the person, while it is kept.")]
+    timeline: Annotated[tuple[TimelineItem, ...], Meta(description="What happened, newest first, in all modes.")]
+    records: Annotated[
+        dict[str, list[dict[str, Any]]], Meta(description="What else speaks of the person: cases, survey responses …")
+    ]
     kept_for: tuple[KeptFor, ...]
 
 

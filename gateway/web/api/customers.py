@@ -11,6 +11,7 @@ from gateway.web.api.customer_import import import_customers
 from gateway.web.api.ids import known_id
 from gateway.web.api.inbound import item_out
 from gateway.web.api.message_view import view
+from gateway.web.api.thread_types import post_out
 from gateway.web.api.types import wire_time
 from gateway.web.context import Gateway
 from gateway.web.operations import Answer, Call, NoQuery, Operation, Raw
@@ -61,6 +62,8 @@ async def export_of(gateway: Gateway, customer: str) -> dict[str, Any] | None:
         "messages": [view(message, (), now, unmasked=True) for message in held.messages],
         "contents": held.contents,
         "inbound": [item_out(item) for item in held.inbound],
+        "timeline": [post_out(post) for post in held.timeline],
+        "records": held.things,
         "kept_for": [types.KeptFor(one.what, one.why, one.how_long) for one in held.kept],
     }
 

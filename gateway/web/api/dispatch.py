@@ -175,6 +175,8 @@ def read_query(request: web.Request, wanted: Any) -> tuple[Any, list[tuple[str, 
             faults += [(f"?{name}", detail) for _, detail in found]
             if not found:
                 values[name] = msgspec.convert(value, fields[name], strict=False)
+    needed = (field.name for field in msgspec.structs.fields(wanted) if field.required)
+    faults += [(f"?{name}", "is required.") for name in needed if name not in request.query]
     return (None if faults else wanted(**values)), faults
 
 

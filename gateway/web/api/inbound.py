@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from gateway.channels.base import InboundKind
 from gateway.delivery.inbox import Listed, Wanted
+from gateway.store.customers import ONE_OFF
 from gateway.store.inbound_index import place_of
 from gateway.web.api.ids import CustomerId
 from gateway.web.api.types import ChannelName, wire_time
@@ -54,7 +55,9 @@ class InboundLinkIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class InboundOut(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that came in. `from` is the sender's address, `to` ours; `text` the very words, or the keys pressed."""
+    """Something that came in. `from` is the sender's address, `to` ours; `text` the very words, or the keys pressed;
+    `customer` null: of nobody who is a customer.
+    """
 
     id: str
     mode: Literal["live", "team", "test"]
@@ -77,7 +80,7 @@ class InboundList(msgspec.Struct, frozen=True):
 
 
 def item_out(listed: Listed) -> InboundOut:
-    """An item as it is shown."""
+    """An item as it is shown. A one-off recipient is no customer that anybody could ask for."""
     item, inbound = listed.item, listed.item.inbound
     return InboundOut(
         id=listed.id,
@@ -89,7 +92,7 @@ def item_out(listed: Listed) -> InboundOut:
         text=inbound.text,
         at=wire_time(inbound.at),
         outcome=item.outcome,
-        customer=item.customer,
+        customer=None if item.customer is None or item.customer.startswith(ONE_OFF) else item.customer,
         message=inbound.message,
     )
 

@@ -27,7 +27,7 @@ def new_message(asked: MessageIn, tree: dict[str, Any], now: int) -> tuple[NewMe
         content=cast("dict[str, Any] | None", tree.get("content")),
         reach=reach_given(tree),
         priority=asked.priority,
-        prompt=None if asked.prompt is None else _prompt(asked.prompt),
+        prompt=None if asked.prompt is None else prompt_given(asked.prompt),
         thread=asked.thread,
         send_at=None if asked.send_at is None else internal(asked.send_at),
         send_at_local=asked.send_at_local,
@@ -93,7 +93,8 @@ def _checked(value: str | None, check: Callable[[str], str], pointer: str, fault
         return None
 
 
-def _prompt(given: PromptIn) -> Prompt:
+def prompt_given(given: PromptIn) -> Prompt:
+    """The question as the intake takes it."""
     return Prompt(
         kind=given.kind,
         question=given.question,

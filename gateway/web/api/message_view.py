@@ -64,7 +64,7 @@ def view(message: Message, route: Sequence[RouteStep], now: int, *, unmasked: bo
         verdict=_verdict(message.verdict),
         route=tuple(StepOut(s.channel, show(s.channel, s.address), s.after, _why(s.why)) for s in route),
         skipped=tuple(_skipped(one, show) for one in message.skipped),
-        attempts=tuple(_attempt(one, show) for one in message.attempts),
+        attempts=tuple(attempt_view(one, show) for one in message.attempts),
         prompt=None if message.prompt is None else _prompt(message.prompt),
         answer=None if message.answer is None else _answer(message.answer),
         retry_of=message.retry_of,
@@ -95,7 +95,8 @@ def _verdict(verdict: Verdict) -> VerdictOut:
     )
 
 
-def _attempt(attempt: Attempt, show: Show) -> AttemptOut:
+def attempt_view(attempt: Attempt, show: Show) -> AttemptOut:
+    """One hand-over to a provider."""
     cost = attempt.cost
     return AttemptOut(
         id=attempt.id,

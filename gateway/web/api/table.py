@@ -6,16 +6,26 @@ from typing import Final
 
 from gateway.web.api import (
     addresses,
+    broadcasts,
+    case_steps,
+    cases,
     channels,
     customers,
     erasures,
+    events,
+    groups,
     inbound,
     keys,
     messages,
+    outage_people,
+    outages,
     preference_link,
     preferences,
+    rules,
     sending,
+    surveys,
     templates,
+    thread,
 )
 from gateway.web.operations import Operation
 
@@ -31,4 +41,14 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *channels.OPERATIONS,
     *keys.OPERATIONS,
     *inbound.OPERATIONS,
+    *thread.OPERATIONS,
+    *groups.OPERATIONS,
+    *broadcasts.OPERATIONS,
+    *outages.OPERATIONS,
+    *outage_people.OPERATIONS,
+    *events.OPERATIONS,
+    *rules.OPERATIONS,
+    *cases.OPERATIONS,
+    *case_steps.OPERATIONS,
+    *surveys.OPERATIONS,
 )

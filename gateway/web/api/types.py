@@ -161,3 +161,30 @@ class RetryIn(_In, frozen=True):
     """What to do differently this time."""
 
     reach: ReachIn | None = None
+
+
+class AudienceIn(_In, frozen=True):
+    """Whom it is for: exactly one of these."""
+
+    customers: (
+        Annotated[
+            tuple[CustomerId, ...],
+            Meta(
+                min_length=1, max_length=100_000, description="Each is written to once, however often it stands here."
+            ),
+        ]
+        | None
+    ) = None
+    where: (
+        Annotated[
+            dict[str, Any],
+            Meta(
+                min_length=1,
+                max_length=20,
+                description="Attributes of customers, each with the value it must have, or a list of which any will do. "
+                "An attribute that is a list itself must hold one of them.",
+            ),
+        ]
+        | None
+    ) = None
+    group: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:@-]{1,128}" + END, description="A group's id.")] | None = None
