@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gateway.store.ids import place_of
-from gateway.store.keys import API_KEYS, slot_of
+from gateway.store.keys import API_KEYS
+from gateway.store.slots import slot_of
 from tests.chaos.rig.callers import Sent
 from tests.chaos.scene import scene
 from tests.support.redis_nodes import Cluster, cluster

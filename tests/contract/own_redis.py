@@ -54,6 +54,8 @@ class OwnRedis:
             # Closed hard: a server that is stopped beside must not wait for this end.
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
     async def memory(self) -> float:
         """Used memory as a part of the limit."""

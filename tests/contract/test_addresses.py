@@ -6,6 +6,8 @@ import asyncio
 import smtplib
 from typing import Any
 
+import pytest
+
 from tests.contract.self_service import dry, ledger, open_to, said
 from tests.contract.waiting import eventually
 from tests.contract.world import HOST, Person, World, run
@@ -46,6 +48,15 @@ async def come_back(w: World, to: str, mail: bytes) -> None:
             server.sendmail("", [to], mail)
 
     await asyncio.to_thread(deliver)
+
+
+async def test_who_is_not_ours_is_refused(w: World) -> None:
+    _, _, sender = await mailed(w)
+    forged = f"{sender.partition('@')[0][:-4]}aaaa@bounces.example.org"
+    for to in (forged, "somebody@elsewhere.example"):
+        with pytest.raises(smtplib.SMTPRecipientsRefused):
+            await come_back(w, to, report())
+    await come_back(w, "lost@bounces.example.org", report())
 
 
 async def mailed(w: World, category: str = "service") -> tuple[Person, Any, str]:
@@ -91,8 +102,8 @@ async def test_the_list_is_masked_for_those_who_only_read(w: World) -> None:
 async def test_what_is_no_failure_of_ours_changes_nothing(w: World) -> None:
     person, _, sender = await mailed(w)
     away = b"From: x@example.org\r\nAuto-Submitted: auto-replied\r\nSubject: away\r\n\r\n550 5.1.1 no such user\r\n"
-    forged = f"{sender.partition('@')[0][:-4]}aaaa@bounces.example.org"
-    for to, mail in ((sender, away), (sender, report("delayed", "4.4.1", "450 busy")), (forged, report())):
+    strange = "lost@bounces.example.org"
+    for to, mail in ((sender, away), (sender, report("delayed", "4.4.1", "450 busy")), (strange, report())):
         await come_back(w, to, mail)
     other, _, last = await mailed(w)
     await come_back(w, last, report())

@@ -54,12 +54,29 @@ async def test_a_no_on_an_old_page_counts(w: World) -> None:
     assert await open_to(w, person, "service") == set()
 
 
-@pytest.mark.parametrize("words", ["ORDER wechat", "ORDER sms pigeon"])
+@pytest.mark.parametrize("words", ["ORDER wechat", "ORDER sms pigeon", "ORDER pigeon"])
 async def test_an_order_that_cannot_be_is_answered(w: World, words: str) -> None:
     person = await w.person("sms", "email")
     await w.twilio.inbound(person.number, words)
     assert await outcome(w, person.number, words) in {"unclear", "preferences"}
     await w.twilio.text(person.number)
+
+
+async def test_the_phone_does_not_say_that_offers_come_without_consent(w: World) -> None:
+    person = await w.person("sms", "voice")
+    call = await (await Call(w, person.number).ring()).press("1", "5", "1", "9")
+    assert "we send you a text" not in call.words
+    assert await open_to(w, person, "marketing") == set()
+
+
+async def test_a_number_that_is_given_up_takes_its_stop_all_along(w: World) -> None:
+    """STOP ALL came before the number was theirs: it closes the number, and nothing else of theirs."""
+    person, number = await w.person("email"), fresh()
+    await w.twilio.inbound(number, "STOP ALL")
+    own = {"channel": "email", "value": person.email}
+    for addresses in ([own, {"channel": "sms", "value": number}], [own]):
+        await w.api("PATCH", f"/v1/customers/{person.id}", {"addresses": addresses})
+        assert await open_to(w, person) == {"email"}
 
 
 async def test_every_language_is_confirmed(w: World) -> None:

@@ -79,6 +79,25 @@ async def test_time_held_for_quiet_hours_is_not_counted(w: World) -> None:
     assert (now["status"], now["verdict"]["state"]) == ("held", "pending")
 
 
+async def test_a_hold_that_lies_ahead_is_shown(w: World) -> None:
+    """A survey for three in the morning: in a dry run, in the answer, and whenever it is looked at."""
+    zone = ZoneInfo("Europe/Athens")
+    person = await w.person("sms", time_zone=zone.key, preferences={"quiet_hours": {"start": "21:00", "end": "08:00"}})
+    night = (datetime.now(zone) + timedelta(days=1)).replace(hour=3, minute=0, second=0, microsecond=0)
+    body = {"customer": person.id, "category": "survey", "content": {"text": "Well?"}, "send_at": night.isoformat()}
+    dry = (await w.api("POST", "/v1/messages?dry_run=true", body)).body
+    made = (await w.api("POST", "/v1/messages", body)).body
+    for shown in (dry, made, await w.get(made)):
+        assert (shown["status"], shown["held"]["code"]) == ("scheduled", "quiet_hours")
+        assert moment(shown["held"]["until"]) == night.replace(hour=8)
+        [step] = shown["route"][:1]
+        assert abs(step["after"] - (night.replace(hour=8) - datetime.now(UTC)).total_seconds()) < 60
+        assert moment(shown["deadline"]) - night.replace(hour=8) == timedelta(seconds=259_200)
+    await w.api("PUT", f"/v1/customers/{person.id}/preferences", {"quiet_hours": None})
+    later = await w.get(made)
+    assert (later["status"], later["held"]) == ("scheduled", None)
+
+
 async def test_the_zone_comes_from_the_number_when_the_customer_has_none(w: World) -> None:
     person = await w.person("sms", preferences={"quiet_hours": quiet_now("Europe/Athens")})
     await w.when(await w.send(person, category="service"), lambda one: one["status"] == "held")

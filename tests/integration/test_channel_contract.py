@@ -15,17 +15,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from gateway.channels import registry
-from gateway.channels.base import (
-    Accepted,
-    Callback,
-    Channel,
-    Forged,
-    Malformed,
-    Reading,
-    Refused,
-    Reply,
-    Unknown,
-)
+from gateway.channels.base import Accepted, Callback, Channel, Forged, Malformed, Reading, Refused, Reply, Unknown
 from gateway.message import Attempt, Fault, Receipt
 from gateway.news import absorb
 from tests.support import twilio_carrier

@@ -17,6 +17,7 @@ from gateway.check import Finding, faults_of, redis_findings, run_checks
 from gateway.settings import Settings, load
 from gateway.store.connect import ServerFacts
 from gateway.store.embedded import EmbeddedRedis
+from tests.support.wire import answering
 
 SID = "AC" + "1" * 32
 
@@ -115,9 +116,8 @@ def everything(path: Path, carrier: Carrier, smtp_port: int, password: str = "ri
     )
 
 
-async def says_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def says_nothing(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
     await reader.read()
-    writer.close()
 
 
 def by_name(found: list[Finding]) -> dict[str, Finding]:
@@ -176,12 +176,9 @@ async def test_a_suspended_account_and_nothing_listening(tmp_path: Path, carrier
 
 async def test_what_hangs_is_given_up(tmp_path: Path, carrier: Carrier) -> None:
     carrier.health = 0
-    silent = await asyncio.start_server(says_nothing, "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    settings = everything(tmp_path, carrier, port)
-    found = by_name(await run_checks(settings, redis_url=f"redis://127.0.0.1:{port}", clock=clock, seconds=0.4))
-    silent.close()
-    await silent.wait_closed()
+    async with answering(says_nothing) as port:
+        settings = everything(tmp_path, carrier, port)
+        found = by_name(await run_checks(settings, redis_url=f"redis://127.0.0.1:{port}", clock=clock, seconds=0.4))
     assert found["redis"].detail == "no answer within 0.4 s"
     assert found["email"].result == "fault"
     assert "nothing answers" in found["public_url"].detail

@@ -14,11 +14,12 @@ from redis.exceptions import RedisError
 
 from gateway.people.people import People
 from gateway.store.connect import connect, followers
-from gateway.store.keys import BELL, PARTITIONS, Partition, partition, slot_of
+from gateway.store.keys import BELL, PARTITIONS, Partition, partition
 from gateway.store.listing import Filter
 from gateway.store.morgue import Morgue
 from gateway.store.pipe import NotReplicated, Replication, StoreUnavailable
 from gateway.store.scripts import Scripts
+from gateway.store.slots import slot_of
 from tests.support.core import PHONE, Scripted, core, until
 from tests.support.redis_nodes import Cluster, Node, cluster, wait_for
 

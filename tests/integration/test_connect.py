@@ -13,6 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from gateway.store.connect import connect, server_facts, version_of
 from tests.support.ports import free_port
 from tests.support.redis_nodes import cluster, node, sentinel
+from tests.support.wire import answering
 
 
 def clock() -> int:
@@ -44,7 +45,6 @@ class Deaf:
                 self.incremented += 1
                 break
             writer.write({b"HELLO": b"%1\r\n+proto\r\n:3\r\n", b"PING": b"+PONG\r\n"}.get(words[0], b"+OK\r\n"))
-        writer.close()
 
     async def word(self, reader: asyncio.StreamReader) -> bytes:
         size = int((await reader.readline())[1:])
@@ -54,10 +54,8 @@ class Deaf:
 @pytest.fixture
 async def deaf() -> AsyncGenerator[tuple[Deaf, int]]:
     fake = Deaf()
-    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
-    yield fake, server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
+    async with answering(fake.serve) as port:
+        yield fake, port
 
 
 async def test_a_broken_connection_repeats_nothing(deaf: tuple[Deaf, int]) -> None:

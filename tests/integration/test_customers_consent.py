@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
 from redis.asyncio import Redis
 
-from gateway.customer import Address, Customer, Evidence
+from gateway.customer import Address, ConsentEntry, Customer, Evidence
 from gateway.store.addresses import Addresses
 from gateway.store.clock import Clock
 from gateway.store.customers import ONE_OFF, Customers
@@ -71,6 +71,68 @@ async def test_stop_all_binds_the_owner_on_every_channel(store: Customers) -> No
     await store.write(ana(), 0)
     await store.withdraw("sms", MOBILE, [entry("withdrawn", 10, channel="*")])
     assert not allowed(await got(store, "ana"), "email", MAIL)
+
+
+def stop_all(store: Customers, at: int, state: Literal["granted", "withdrawn"] = "withdrawn") -> ConsentEntry:
+    """STOP ALL, or its START, as it is written when it comes from MOBILE."""
+    way = "sms_keyword" if state == "withdrawn" else "lifted_by_sms_keyword"
+    return ConsentEntry("*", "*", state, way, "words", at, source=store.address_key(MOBILE))
+
+
+async def open_ways(store: Customers) -> set[str]:
+    found = await got(store, "ana")
+    return {one.channel for one in found.addresses if allowed(found, one.channel, one.value, "service")}
+
+
+async def test_stop_all_of_an_earlier_owner_binds_the_number_alone(store: Customers) -> None:
+    await store.withdraw("sms", MOBILE, [stop_all(store, 10)])
+    await store.write(ana(), 0)
+    assert await open_ways(store) == {"email"}
+    await store.write(ana(name="Ana"), None)
+    assert await open_ways(store) == {"email"}, "also when the record is written again"
+    mail_alone = tuple(one for one in ana().addresses if one.channel == "email")
+    for held in (mail_alone, ana().addresses, mail_alone):
+        await store.write(ana(addresses=held), None)
+        assert await open_ways(store) == {"email"}
+    assert len(await store.ledger("ana")) == 1
+
+
+async def test_who_says_stop_all_stays_closed_whatever_becomes_of_the_number(store: Customers) -> None:
+    await store.write(ana(), 0)
+    await store.withdraw("sms", MOBILE, [stop_all(store, 10)])
+    mail_alone = tuple(one for one in ana().addresses if one.channel == "email")
+    for held in (mail_alone, ana().addresses, mail_alone):
+        await store.write(ana(addresses=held), None)
+        assert await open_ways(store) == set()
+    assert len(await store.ledger("ana")) == 1
+
+
+async def test_a_later_owner_who_says_it_too_is_closed_everywhere_and_opens_all_of_it(store: Customers) -> None:
+    await store.withdraw("sms", MOBILE, [stop_all(store, 10)])
+    await store.write(ana(), 0)
+    await store.withdraw("sms", MOBILE, [stop_all(store, 20)])
+    assert await open_ways(store) == set()
+    await store.withdraw("sms", MOBILE, [stop_all(store, 30, "granted")])
+    assert await open_ways(store) == {"sms", "voice", "email"}
+    await store.write(ana(name="Ana"), None)
+    assert await open_ways(store) == {"sms", "voice", "email"}
+
+
+async def test_a_later_owner_opens_the_number_from_there_or_with_proof(store: Customers) -> None:
+    await store.withdraw("sms", MOBILE, [stop_all(store, 10)])
+    await store.write(ana(), 0)
+    general = entry("granted", 20, channel="*")
+    await store.change("ana", lambda known: (known, [general]))
+    assert await open_ways(store) == {"email"}, "a general word doesn't speak for whoever has the phone"
+    await store.withdraw("sms", MOBILE, [stop_all(store, 30, "granted")])
+    assert await open_ways(store) == {"sms", "voice", "email"}
+
+
+async def test_what_was_lifted_before_they_got_the_number_binds_them_no_more(store: Customers) -> None:
+    await store.withdraw("sms", MOBILE, [stop_all(store, 10)])
+    await store.withdraw("sms", MOBILE, [stop_all(store, 20, "granted")])
+    await store.write(ana(consents=(entry("withdrawn", 5, channel="*"),)), 0)
+    assert await open_ways(store) == set(), "their own word stands: what was lifted was another's"
 
 
 async def test_mail_addresses_that_differ_in_case_alone_are_one(store: Customers) -> None:

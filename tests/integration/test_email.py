@@ -26,6 +26,7 @@ from gateway.message import Attempt, Fault
 from gateway.settings_types import Secret
 from tests.support.email_bench import KEY, NOW, WORDS, Bench, outbound, parsed
 from tests.support.smtp_relay import DROP, HANG
+from tests.support.wire import answering
 
 FAR = datetime(2120, 1, 1, tzinfo=UTC)
 
@@ -99,10 +100,9 @@ async def test_relay_without_smtputf8(bench: Bench) -> None:
         writer.write(b"220 old.example\r\n")
         while line := await reader.readline():
             writer.write(b"250 old.example\r\n" if line.startswith((b"EHLO", b"HELO")) else b"500 what?\r\n")
-        writer.close()
 
-    async with await asyncio.start_server(old, "127.0.0.1", 0) as server:
-        channel = bench.channel(server.sockets[0].getsockname()[1])
+    async with answering(old) as port:
+        channel = bench.channel(port)
         result = await channel.send(outbound(to="μαρία@example.org"))
     assert isinstance(result, Refused)
     assert result.fault is Fault.MISCONFIGURED

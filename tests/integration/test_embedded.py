@@ -93,6 +93,7 @@ async def test_it_runs_as_designed(redis: EmbeddedRedis, tmp_path: Path) -> None
         "maxmemory-policy": "noeviction",
         "maxmemory": str(MEMORY),
         "hash-max-listpack-value": "2048",
+        "stream-node-max-bytes": "512",
     }
     client = await connect(f"unix://{path}", max_connections=1)
     assert await cast("Any", client).config_get(*wanted) == wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -98,7 +99,7 @@ async def test_what_falls_again_at_once_is_not_retried_for_ever(redis_url: str, 
         lies, exhume = Morgue(gw.gateway.scripts), gw.gateway.scripts.exhume
         taken_out: list[str] = []
 
-        async def falls_again(at: Partition, member: str, *, retry: bool) -> str:
+        async def falls_again(at: Partition, member: str, *, retry: bool, **_more: Any) -> str:
             taken_out.append(member)
             assert len(taken_out) < 10
             outcome = await exhume(at, member, retry=retry)

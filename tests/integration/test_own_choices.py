@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from gateway.people.people import People, Way
+from gateway.people.people import Invalid, People, Way
 from gateway.store.clock import Clock
 from gateway.store.customers import Customers
 from gateway.store.scripts import Scripts
@@ -86,3 +87,27 @@ async def test_whose_choice_it_was_goes_out_and_comes_in(people: People) -> None
     told = [told.problems async for _, told in people.import_rows([(1, moved), (2, wrong)])]
     assert [[pointer for pointer, _ in problems] for problems in told] == [[], ["/preferences_by"]]
     assert await people.portable("bo") == {name: value for name, value in moved.items() if name != "consents"}
+
+
+async def test_however_many_change_them_at_once_each_goes_in(people: People) -> None:
+    before = (await people.put("ana", PROFILE)).version
+
+    async def quiet(minute: int) -> None:
+        hours = {"start": f"21:{minute:02}", "end": "08:00"}
+        await people.change_preferences("ana", lambda wishes: {**wishes, "quiet_hours": hours}, way="keyword")
+
+    async def language() -> None:
+        await people.change_preferences("ana", lambda wishes: {**wishes, "language": "el"}, way="keyword")
+
+    await asyncio.gather(*(quiet(minute) for minute in range(40)), language())
+    found = await people.preferences("ana")
+    assert found is not None
+    assert (set(found.view), found.version) == ({"quiet_hours", "language"}, before + 41)
+
+
+async def test_a_wish_that_cannot_be_or_of_nobody_is_refused(people: People) -> None:
+    await people.put("ana", PROFILE)
+    with pytest.raises(Invalid):
+        await people.change_preferences("ana", lambda wishes: {**wishes, "channels": ["pigeon"]}, way="keyword")
+    with pytest.raises(KeyError):
+        await people.change_preferences("bo", lambda wishes: {**wishes, "language": "el"}, way="keyword")

@@ -11,7 +11,6 @@ import pytest
 
 from gateway.channels.base import Dialled, Inbound, Speech
 from gateway.delivery.inbox import Listed, Wanted
-from gateway.people.people import Conflict
 from gateway.selfservice import ivr_service
 from gateway.selfservice.ivr_service import PhoneMenu, phone_menu
 from gateway.selfservice.ivr_state import State, read_state
@@ -109,21 +108,10 @@ async def test_a_store_that_hangs_is_not_waited_for(
     assert (texts(said), said.state) == ([words_in("el").later], None)
 
 
-async def test_a_change_made_elsewhere_meanwhile_is_kept(
-    gw: Running, menu: PhoneMenu, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_changes_made_elsewhere_meanwhile_are_kept(gw: Running, menu: PhoneMenu) -> None:
     await gw.customer("maria", voice=PHONE, sms=PHONE)
-    people = gw.service.gateway.people
-    looked = people.preferences
-
-    async def looks(customer: str) -> Any:
-        found = await looked(customer)
-        monkeypatch.setattr(people, "preferences", looked)
-        await people.put_preferences(customer, {"language": "el"})
-        return found
-
-    monkeypatch.setattr(people, "preferences", looks)
-    await menu.answer("live", call(State(node="quiet", language="en").written(), "1"))
+    keys = [(State(node="quiet", language="en").written(), "1"), (State(node="language", language="en").written(), "4")]
+    await asyncio.gather(*(menu.answer("live", call(*pressed)) for pressed in keys for _ in range(10)))
     assert await _preferences(gw) == {"language": "el", "quiet_hours": None}
 
 
@@ -133,9 +121,9 @@ async def test_nobody_is_told_that_something_is_saved_when_it_is_not(
     await gw.customer("maria", voice=PHONE, sms=PHONE)
 
     async def refuses(*_: object, **__: object) -> None:
-        raise Conflict("maria")
+        raise KeyError("maria")
 
-    monkeypatch.setattr(gw.service.gateway.people, "put_preferences", refuses)
+    monkeypatch.setattr(gw.service.gateway.people, "change_preferences", refuses)
     said = await menu.answer("live", call(State(node="quiet", language="en").written(), "1"))
     assert (texts(said), said.state) == ([EN.later], None)
 
@@ -157,6 +145,24 @@ async def test_who_puts_offers_in_order_hears_that_they_must_agree(gw: Running, 
     agreed = {"channel": "sms", "category": "marketing", "state": "granted", "way": "form", "wording": "Yes, offers."}
     assert (await gw.api("POST", "/v1/customers/maria/consents", agreed)).status == 201
     assert EN.order.agree not in texts(await menu.answer("live", call(offers, "1")))
+
+
+async def test_who_stopped_everything_elsewhere_is_told_why_nothing_comes(gw: Running, menu: PhoneMenu) -> None:
+    await gw.customer("maria", voice=PHONE, sms=PHONE)
+    assert EN.main.order in texts(await menu.answer("live", call()))
+    stop = {"channel": "*", "category": "*", "state": "withdrawn", "way": "page", "wording": "No more messages."}
+    assert (await gw.api("POST", "/v1/customers/maria/consents", stop)).status == 201
+    for keys in ("", "1", "9"):
+        heard = texts(await menu.answer("live", call(main(), keys)))
+        assert EN.main.stopped in heard
+        assert not {EN.main.order, EN.main.nothing_stopped, EN.reach.nothing} & set(heard)
+    back = {**stop, "state": "granted", "proof": "call 7", "wording": "Write to me again."}
+    assert (await gw.api("POST", "/v1/customers/maria/consents", back)).status == 201
+    assert EN.main.order in texts(await menu.answer("live", call()))
+    await menu.answer("live", call(State(node="stop_all", language="en").written(), "1"))
+    heard = texts(await menu.answer("live", call()))
+    assert EN.main.start in heard, "from here it is opened from here"
+    assert EN.main.stopped not in heard
 
 
 async def test_places_name_nobody(gw: Running, menu: PhoneMenu) -> None:

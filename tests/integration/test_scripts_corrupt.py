@@ -25,7 +25,7 @@ async def test_a_count_of_who_never_came_back(redis_client: Any, scripts: Script
 async def test_a_count_of_failures(redis_client: Any, scripts: Scripts, number: str) -> None:
     await accept(scripts, "m1", wake=5)
     await redis_client.hset(AT.message("m1"), "f", number)
-    assert await scripts.failed(AT, "m:m1", "critical", 1) == 1
+    assert await scripts.failed(AT, "m:m1", 1) == 1
 
 
 @pytest.mark.parametrize("number", WORDS)

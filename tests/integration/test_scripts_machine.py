@@ -25,6 +25,15 @@ CHANNELS: Final = ("sms", "email")
 FAR_MS: Final = 60_000
 """Times are this far from now, so that nothing falls due while a step runs."""
 
+WAITS, TOLD = (AT.standing("live", "b-1", name) for name in ("waiting", "told_only"))
+COUNTS: Final = AT.by_channel("live", "b-1")
+STANDS: Final = (
+    (),
+    (f"+{WAITS}",),
+    (f"-{WAITS}", f"+{TOLD}", f"+{COUNTS}#told:sms"),
+    (f"-{TOLD}", f"-{COUNTS}#told:sms", f"+{COUNTS}#failed:sms"),
+)
+
 messages = st.sampled_from([f"m{n}" for n in range(3)])
 customers = st.sampled_from(["maria", "nikos"])
 items = st.sampled_from(["in1", "in2"])
@@ -84,6 +93,11 @@ class Machine(RuleBasedStateMachine):
             done=done,
             keep_record=10 * FAR_MS,
             keep_body=20 * FAR_MS,
+            stands=data.draw(st.sampled_from(STANDS), "stands"),
+            keep_stands=data.draw(st.sampled_from([10 * FAR_MS, 30 * FAR_MS]), "they live"),
+            timeline=AT.timeline("maria"),
+            told=data.draw(st.sampled_from([(), (b"one",), (b"one", b"two")]), "told"),
+            keep_told=50 * FAR_MS,
         )
 
     @contextmanager
@@ -218,14 +232,27 @@ class Machine(RuleBasedStateMachine):
         self.server.run(self.scripts.settle(AT, f"i:{item}", b"understood", FAR_MS))
         self.model.settle(AT, f"i:{item}", b"understood", FAR_MS)
 
-    @rule(customer=customers, off=st.sampled_from([0, 0, 1, None]), lines=st.lists(st.just(b"line"), max_size=2))
-    def put_customer(self, customer: str, off: int | None, lines: list[bytes]) -> None:
+    @rule(
+        customer=customers,
+        off=st.sampled_from([0, 0, 1, None]),
+        lines=st.lists(st.just(b"line"), max_size=2),
+        told=st.lists(st.just(b"told"), max_size=2),
+    )
+    def put_customer(self, customer: str, off: int | None, lines: list[bytes], told: list[bytes]) -> None:
         self.tick()
         self.written += 1
         known = int(self.model.hget(AT.customer(customer), "v") or 0)
         expected, state = None if off is None else known + off, b"person %d" % self.written
-        real = self.server.run(self.scripts.put_customer(AT, customer, expected, state, lines))
-        assert real == self.model.put_customer(AT, customer, expected, state, lines)
+        more = (expected, state, lines, told, 50 * FAR_MS)
+        assert self.server.run(self.scripts.put_customer(AT, customer, *more)) == self.model.put_customer(
+            AT, customer, *more
+        )
+
+    @rule(customer=customers, once=st.sampled_from(["one", "two"]))
+    def tell(self, customer: str, once: str) -> None:
+        self.tick()
+        line = AT, customer, once.encode(), 50 * FAR_MS, once, 10 * FAR_MS
+        assert self.server.run(self.scripts.tell(*line)) == self.model.tell(*line)
 
     @rule(member=members)
     def bury(self, member: str) -> None:
@@ -236,8 +263,8 @@ class Machine(RuleBasedStateMachine):
     @rule(member=members, retry=st.booleans())
     def exhume(self, member: str, retry: bool) -> None:
         self.tick()
-        real = self.server.run(self.scripts.exhume(AT, member, retry=retry))
-        assert real == self.model.exhume(AT, member, retry=retry)
+        more: dict[str, Any] = {"retry": retry, "stands": (f"-{WAITS}", f"+{TOLD}"), "keep_stands": 10 * FAR_MS}
+        assert self.server.run(self.scripts.exhume(AT, member, **more)) == self.model.exhume(AT, member, **more)
 
     @rule(wanted=st.integers(-3, 5), critical=st.booleans(), burst=st.sampled_from([1, 8]))
     def tokens(self, wanted: int, critical: bool, burst: int) -> None:
@@ -246,11 +273,11 @@ class Machine(RuleBasedStateMachine):
         real = self.server.run(self.scripts.tokens(key, rate, burst, wanted, critical=critical))
         assert real[0] == self.model.tokens(key, rate, burst, wanted, critical=critical)[0]
 
-    @rule(member=members, lane=lanes)
-    def failed(self, member: str, lane: Lane) -> None:
+    @rule(member=members)
+    def failed(self, member: str) -> None:
         self.tick()
-        real = self.server.run(self.scripts.failed(AT, member, lane, FAR_MS))
-        assert real == self.model.failed(AT, member, lane, FAR_MS)
+        real = self.server.run(self.scripts.failed(AT, member, FAR_MS))
+        assert real == self.model.failed(AT, member, FAR_MS)
 
     @rule(customer=customers, off=st.sampled_from([0, 1]))
     def erase(self, customer: str, off: int) -> None:

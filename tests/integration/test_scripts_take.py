@@ -70,13 +70,13 @@ async def test_who_hands_back_or_fails_and_lives_is_not_counted(redis_client: An
     await scripts.hand_back(AT, "m:m1")
     assert await again(redis_client, scripts, by="two") == 0
     for times in (1, 2, 3):
-        assert await scripts.failed(AT, "m:m1", "critical", 10_000) == times
+        assert await scripts.failed(AT, "m:m1", 10_000) == times
         rests = await redis_client.zscore(AT.agenda("critical"), "m:m1") - (await take(scripts)).now
         assert 9_000 < rests <= 10_000
         assert await again(redis_client, scripts, by=f"after {times}") == 0
     assert await scripts.commit(AT, "m1", 1, change(wake=1), MINUTE) == ("ok", 2)
-    assert await scripts.failed(AT, "m:m1", "critical", 1) == 1
-    assert await scripts.failed(AT, "m:gone", "critical", 1) == 0
+    assert await scripts.failed(AT, "m:m1", 1) == 1
+    assert await scripts.failed(AT, "m:gone", 1) == 0
     assert await redis_client.exists(AT.member("m:gone")) == 0
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from gateway.channels.base import Inbound
+from gateway.customer import ConsentEntry
 from gateway.delivery.inbox import Wanted
 from gateway.message import Attempt
 from gateway.prompts import Prompt
 from tests.integration.test_steering_words import STRANGER, answered, route
-from tests.support.core import MAIL, PHONE, Core, Scripted, core
+from tests.support.core import MAIL, PHONE, Core, Scripted, core, until
 
 OPENID = "oMaria00000000000000000000001"
 
@@ -118,9 +119,9 @@ async def linked(gw: Core, customer: str) -> None:
 
 
 @pytest.mark.parametrize("words", ["STOP", "STOP ALL", "退订", "STOP survey"])
-@pytest.mark.parametrize("leaves", [False, True])
+@pytest.mark.parametrize("leaves", [None, "unfollow", "block"])
 async def test_who_follows_again_opens_what_leaving_closed_and_nothing_they_stopped(
-    redis_url: str, tmp_path: Path, words: str, leaves: bool
+    redis_url: str, tmp_path: Path, words: str, leaves: str | None
 ) -> None:
     """Following isn't a word: a new telephone does it, too."""
     async with core(redis_url, tmp_path, Scripted("sms"), Scripted("wechat")) as gw:
@@ -129,7 +130,11 @@ async def test_who_follows_again_opens_what_leaving_closed_and_nothing_they_stop
         await gw.hears(OPENID, words, channel="wechat")
         closed = [await route(gw, "maria", name) for name in ("outage", "survey")]
         assert closed != [["sms", "wechat"]] * 2
-        if leaves:
+        if leaves == "block":
+            told = ConsentEntry("wechat", "*", "withdrawn", "provider_block", "43004", gw.gateway.clock.now() + 1)
+            await gw.gateway.customers.withdraw("wechat", OPENID, [told])
+            await until(lambda: gw.gateway.clock.now() > told.at)
+        if leaves == "unfollow":
             assert await gw.hears(OPENID, "", channel="wechat", kind="unfollow") == "consent"
         assert await gw.hears(OPENID, "", channel="wechat", kind="follow") == "consent"
         assert [await route(gw, "maria", name) for name in ("outage", "survey")] == closed

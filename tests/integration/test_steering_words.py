@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from gateway.channels.base import Inbound
 from gateway.delivery.inbox import Wanted
@@ -266,3 +267,17 @@ async def test_a_link_goes_to_nobody_but_the_owner_of_the_address(redis_url: str
         assert "/p/" not in await answered(gw, sms, STRANGER, "HELP", "help")
         await gw.hears(STRANGER, "LANG el")
         assert (await gw.customer("maria")).preferences.language == "el"
+
+
+async def test_forty_wishes_of_one_person_in_a_second_all_come_true(redis_url: str, tmp_path: Path) -> None:
+    async with core(redis_url, tmp_path, Scripted("sms")) as gw:
+        await gw.person("maria", sms=PHONE)
+        now = gw.gateway.clock.now()
+        for n in range(40):
+            item = Inbound(id=f"q{n}", channel="sms", sender=PHONE, text=f"QUIET 21:{n:02}-7", at=now)
+            assert await gw.gateway.inbox.note("live", item) == "ok"
+        with structlog.testing.capture_logs() as entries:
+            gw.work()
+            found = [await gw.worked(item) for item in await gw.items(PHONE)]
+        assert found == ["preferences"] * 40
+        assert [entry for entry in entries if entry["log_level"] in ("warning", "error")] == []

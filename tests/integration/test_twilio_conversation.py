@@ -19,7 +19,7 @@ from gateway.channels.sms import Sms
 from gateway.channels.voice import Voice
 from gateway.message import Attempt, Receipt
 from gateway.news import absorb, level_of
-from gateway.prompts import Prompt
+from gateway.prompts import Option, Prompt, read_key
 from gateway.sandbox.app import Sandbox, SandboxConfig
 from gateway.sandbox.behaviour import Carrier, Fate, Manner
 from tests.support import twilio_carrier as twilio
@@ -27,6 +27,8 @@ from tests.support.twilio_carrier import PERSON, SENDER
 
 SCALE = 0.01
 CONFIRM = Prompt(kind="acknowledge")
+NPS = Prompt(kind="scale", min=0, max=10)
+CHOICE = Prompt(kind="choice", options=(Option("a", "Refund"), Option("b", "Voucher")))
 
 
 def wall_ms() -> int:
@@ -176,6 +178,31 @@ async def test_a_wrong_key_is_asked_about_again(gateway: Gateway, sandbox: Sandb
     words = gateway.out.words
     assert heard(sandbox) == [words.speech, words.asks, words.again, words.asks, words.thanks]
     assert [inbound.text for inbound in gateway.inbound] == ["7", "1"]
+
+
+@pytest.mark.parametrize(
+    "prompt, keys, pressed",
+    [
+        (NPS, "10", ["10"]),
+        (NPS, "9#", ["9"]),
+        (NPS, "9", ["9"]),
+        (NPS, "0#", ["0"]),
+        (NPS, "77,12,9#", ["77", "12", "9"]),
+        (NPS, "*#,8#", ["*", "8"]),
+        (CHOICE, "7,3,2", ["7", "3", "2"]),
+    ],
+)
+async def test_keys_are_read_to_their_end_and_asked_for_again(
+    gateway: Gateway, sandbox: Sandbox, prompt: Prompt, keys: str, pressed: list[str]
+) -> None:
+    sandbox.behaviour.manners[PERSON] = Manner(keys=keys)
+    await gateway.send("voice", prompt=prompt)
+    await sandbox.idle()
+    assert [inbound.text for inbound in gateway.inbound] == pressed
+    assert read_key(prompt, pressed[-1]) is not None
+    words = gateway.out.words
+    again = [words.again, words.asks] * (len(pressed) - 1)
+    assert heard(sandbox) == [words.speech, words.asks, *again, words.thanks]
 
 
 async def test_a_person_who_only_listens_has_heard_it(gateway: Gateway, sandbox: Sandbox) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from gateway.channels.base import Inbound
 from gateway.delivery.inbox import Wanted
 from gateway.message import Mode
+from gateway.privacy import export
 from tests.support.keyleaks import leaks
 from tests.support.running import Running, running, until
 
@@ -75,6 +77,26 @@ async def test_filters(gw: Running) -> None:
     assert texts(await listed(gw, "?unlinked=false")) == ["hello", "don't stop", "STOP"]
     assert texts(await listed(gw, "?channel=wechat")) == []
     assert texts(await listed(gw, "?customer=maria&outcome=linked")) == ["hello"]
+
+
+async def test_an_export_holds_every_page_of_it(gw: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "_PAGE", 2)
+    await gw.customer("maria", sms=PHONE)
+    tomorrow = (dt.datetime.now(dt.UTC) + dt.timedelta(days=1)).isoformat()
+    sent = [(await gw.send("maria", "service", send_at=tomorrow))["id"] for _ in range(5)]
+    await came(gw, *(f"word {n}" for n in range(5)))
+    held = (await gw.api("GET", "/v1/customers/maria/export")).body
+    assert sorted(texts(held["inbound"])) == [f"word {n}" for n in range(5)]
+    assert {one["id"] for one in held["messages"]} >= set(sent)
+
+
+async def test_a_one_off_recipient_is_nobody_who_could_be_asked_for(gw: Running) -> None:
+    recipient = {"addresses": [{"channel": "sms", "value": OTHER}]}
+    made = await gw.send(None, "service", recipient=recipient, content={"text": "Your order is ready."})
+    assert made["customer"].startswith("~")
+    await came(gw, "thank you", sender=OTHER)
+    [item] = await listed(gw, "?unlinked=true")
+    assert (item["text"], item["customer"], item["outcome"]) == ("thank you", None, "unlinked")
 
 
 @pytest.mark.parametrize(

@@ -1,76 +1,27 @@
-"""What WeChat posts to us: genuine, forged, repeated, hostile."""
+"""What WeChat posts to us, genuine and repeated."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator
 from typing import Any, cast
 from xml.etree import ElementTree as ET
 
-import aiohttp
-import msgspec
 import pytest
-from redis.asyncio import Redis
 from wechatpy.crypto import WeChatCrypto
 
-from gateway.channels.base import Callback, Forged, Inbound, Malformed, Reading
-from gateway.channels.wechat import WeChatChannel
+from gateway.channels.base import Forged, Inbound
 from gateway.channels.wechat_menu import entries, menu
 from gateway.message import Fault, Receipt
 from gateway.preferences.keywords import understand
 from gateway.sandbox.wechat_menu import fault
-from tests.support.wechat_carrier import AES_KEY, NOW, OPENID, Clock, account
-
-STAMP = str(NOW // 1000)
-Channels = Callable[..., WeChatChannel]
+from tests.support.wechat_carrier import AES_KEY, NOW, OPENID
+from tests.support.wechat_posts import STAMP, TEXT, Channels, answer, call, event, readers, sealed, signed, xml
 
 
 @pytest.fixture
-async def channels() -> AsyncIterator[Channels]:
-    """Makes channels that only read: neither session nor Redis is ever connected."""
-    async with aiohttp.ClientSession() as session, Redis(unix_socket_path="/nowhere") as redis:
-
-        def made(*, aes: bool = False) -> WeChatChannel:
-            return WeChatChannel(account("http://unused", aes=aes), session=session, redis=redis, clock=Clock())
-
+async def channels() -> AsyncGenerator[Channels]:
+    async with readers() as made:
         yield made
-
-
-def signed(*parts: str) -> str:
-    return hashlib.sha1("".join(sorted(("callback-token", *parts))).encode(), usedforsecurity=False).hexdigest()
-
-
-def call(body: str | bytes = b"", *, method: str = "POST", nonce: str = "n1", **query: str) -> Callback:
-    given = {"timestamp": STAMP, "nonce": nonce, "signature": signed(query.get("timestamp", STAMP), nonce)} | query
-    raw = body.encode() if isinstance(body, str) else body
-    return Callback(method=method, path="", url="", headers={}, query=given, body=raw, now=NOW)
-
-
-def xml(kind: str, **fields: str | int) -> str:
-    named = {"ToUserName": "gh_1", "FromUserName": OPENID, "CreateTime": NOW // 1000 - 2, "MsgType": kind} | fields
-    cells = (
-        f"<{name}>{value}</{name}>" if isinstance(value, int) else f"<{name}><![CDATA[{value}]]></{name}>"
-        for name, value in named.items()
-    )
-    return f"<xml>{''.join(cells)}</xml>"
-
-
-def event(name: str, **fields: str | int) -> str:
-    return xml("event", Event=name, **fields)
-
-
-def sealed(text: str, *, nonce: str = "n1", **query: str) -> Callback:
-    crypto = cast("Any", WeChatCrypto)("callback-token", AES_KEY, "wx-app")
-    outer = str(crypto.encrypt_message(text, nonce, STAMP))
-    secret = outer.partition("<Encrypt><![CDATA[")[2].partition("]]>")[0]
-    body = f"<xml><ToUserName><![CDATA[gh_1]]></ToUserName><Encrypt><![CDATA[{secret}]]></Encrypt></xml>"
-    return call(body, nonce=nonce, **({"msg_signature": signed(STAMP, nonce, secret), "encrypt_type": "aes"} | query))
-
-
-def answer(reading: Reading) -> str:
-    reply = reading.respond(None)
-    assert (reply.status, reply.content_type) == (200, "text/plain")
-    return reply.body
 
 
 async def test_echo(channels: Channels) -> None:
@@ -90,7 +41,6 @@ async def test_encrypted_echo(channels: Channels) -> None:
     assert answer(channel.read(call(method="GET", echostr="plain"))) == "plain"
 
 
-TEXT = xml("text", Content="停电 <!DOCTYPE html> 1", MsgId=23000000000000001)
 SAID = Inbound(
     id="23000000000000001",
     channel="wechat",
@@ -175,103 +125,6 @@ async def test_following_and_scanning(channels: Channels) -> None:
         ("follow", "", f"{second}:subscribe_scan"),
         ("scan", "tok-9", f"{second}:subscribe_scan:tok-9"),
     ]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"signature": "0" * 40},
-        {"signature": ""},
-        {"signature": "é\ud800"},
-        {"timestamp": ""},
-        {"timestamp": "soon"},
-        {"timestamp": "٣" * 10},
-        {"timestamp": "9" * 400},
-        {"timestamp": str(NOW // 1000 - 301)},
-        {"timestamp": str(NOW // 1000 + 301)},
-        {"nonce": "other", "signature": signed(STAMP, "n1")},
-    ],
-)
-async def test_forged(channels: Channels, changes: dict[str, str]) -> None:
-    with pytest.raises(Forged):
-        channels().read(call(TEXT, **changes))
-    with pytest.raises(Forged):
-        channels().read(msgspec.structs.replace(call(TEXT), query={}))
-
-
-async def test_a_reading_names_its_nonce_and_body(channels: Channels) -> None:
-    channel = channels()
-    mark, digest = channel.read(call(TEXT)).once or ("", b"")
-    assert mark == f"{STAMP}:n1"
-    assert channel.read(call(TEXT)).once == (mark, digest)
-    assert channel.read(call(xml("text", Content="forged", MsgId=1))).once != (mark, digest)
-
-
-async def test_forged_encryption(channels: Channels) -> None:
-    channel = channels(aes=True)
-    with pytest.raises(Forged):
-        channel.read(call(TEXT))
-    with pytest.raises(Forged):
-        channel.read(sealed(TEXT, msg_signature="0" * 40))
-    with pytest.raises(Forged):
-        channel.read(sealed(TEXT, signature="0" * 40))
-    crypto = cast("Any", WeChatCrypto)("callback-token", AES_KEY, "another-app")
-    outer = str(crypto.encrypt_message(TEXT, "n1", STAMP))
-    secret = outer.partition("<Encrypt><![CDATA[")[2].partition("]]>")[0]
-    with pytest.raises(Malformed):
-        channel.read(call(f"<xml><Encrypt>{secret}</Encrypt></xml>", msg_signature=signed(STAMP, "n1", secret)))
-    with pytest.raises(Malformed):
-        channel.read(call("<xml><Encrypt>AAAA</Encrypt></xml>", msg_signature=signed(STAMP, "n1", "AAAA")))
-
-
-BOMB = '<?xml version="1.0"?><!DOCTYPE xml [<!ENTITY a "aaaa">]><xml><MsgType>&a;</MsgType></xml>'
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"hello",
-        b"{}",
-        b"<xml>",
-        b"<xml></xml>",
-        b"<xml/>",
-        b"<xml>\xff\xfe</xml>",
-        b"\xff\xfe<\x00x\x00m\x00l\x00>\x00",
-        b"<html></html>",
-        b"<xml><MsgType>text</MsgType></xml>",
-        b"<xml><MsgType><a>text</a></MsgType></xml>",
-        b"<xml><MsgType>text</MsgType><MsgType>text</MsgType></xml>",
-        b"<xml>" + b"<a>" * 12_000 + b"</a>" * 4_000,
-        b"<xml>" * 6_000 + b"</xml>" * 6_000,
-        b"<xml>" + b"x" * 70_000 + b"</xml>",
-        BOMB.encode(),
-        xml("text", Content="x").encode(),
-        xml("text", Content="x", MsgId="abc").encode(),
-        xml("text", Content="x", MsgId="9" * 5000).encode(),
-        xml("text", Content="x", MsgId=1, FromUserName="").encode(),
-        xml("text", Content="x", MsgId=1, FromUserName="o" * 300).encode(),
-        xml("text", Content="x", MsgId=1, CreateTime="tomorrow").encode(),
-        xml("text", Content="x", MsgId=1).replace("CDATA", "CDATE").encode(),
-        xml("text", Content="x", MsgId=1).replace("<FromUserName>", "<FromUserName><b>1</b>").encode(),
-        event("TEMPLATESENDJOBFINISH", Status="success").encode(),
-        event("TEMPLATESENDJOBFINISH", MsgID=5).encode(),
-        event("SCAN").encode(),
-        xml("event").encode(),
-    ],
-)
-async def test_hostile_bodies(channels: Channels, body: bytes) -> None:
-    channel = channels()
-    try:
-        reading = channel.read(call(body))
-    except Malformed:
-        return
-    assert (reading.inbound, reading.by_provider_id) == ((), ()), "at best it says nothing"
-
-
-async def test_other_paths(channels: Channels) -> None:
-    with pytest.raises(Malformed):
-        channels().read(msgspec.structs.replace(call(TEXT), path="other"))
 
 
 # The menu, and words that go back with the answer

@@ -112,11 +112,17 @@ async def test_what_twilio_confirms_itself_we_only_mirror(gw: Running) -> None:
     await until(lambda: _is(gw, ""))
     assert len(_texts(gw, PHONE)) == 2
     assert gw.taken() == {"voice": 1}
-    listed = (await gw.api("GET", "/v1/inbound?customer=ana")).body["items"]
-    assert [(one["kind"], one["text"], one["outcome"]) for one in listed] == [
-        ("opt_in", "START", "consent"),
-        ("opt_out", "STOP", "consent"),
-    ]
+
+    async def listed() -> list[tuple[str, str, str]]:
+        items = (await gw.api("GET", "/v1/inbound?customer=ana")).body["items"]
+        return [(one["kind"], one["text"], one["outcome"]) for one in items]
+
+    async def all_listed() -> bool:
+        return len(await listed()) == 2
+
+    # Consent is written first, the item is listed after it.
+    await until(all_listed)
+    assert await listed() == [("opt_in", "START", "consent"), ("opt_out", "STOP", "consent")]
 
 
 async def test_a_strangers_words_wait_until_somebody_knows_who_it_is(gw: Running) -> None:

@@ -60,9 +60,11 @@ async def test_a_caller_who_hung_up_before_the_answer(gw: Running) -> None:
     )
     _, _, port = gw.url.rpartition(":")
     _, writer = await asyncio.open_connection("127.0.0.1", int(port))
-    writer.write(head.encode() + body)
-    await writer.drain()
-    writer.transport.abort()
+    try:
+        writer.write(head.encode() + body)
+        await writer.drain()
+    finally:
+        writer.transport.abort()
 
     answer = await _post(gw, CALL)
 

@@ -41,6 +41,37 @@ async def test_ana_is_reached_by_voice_and_nothing_further_is_sent(gw: Running) 
     assert "Kypseli" in call.lines[0].text
 
 
+async def test_the_board_of_an_outage_shows_her_reached_by_voice(gw: Running) -> None:
+    """The announcement goes to everybody in the area by one call; a neighbour whom nothing reaches is a door to knock at."""
+    her = ana()
+    await gw.sample(her)
+    home = {"area": "Kypseli", "address": "Spetson 11"}
+    phone = "+306900000199"
+    await gw.customer("neighbour", sms=phone, attributes=home, preferences={"channels": ["sms"]})
+    gw.fate("sms", phone, Fate.UNDELIVERED)
+    audience = {"where": {"area": ["Kypseli"]}}
+    body = {"title": "Two days without power", "audience": audience, "template": "outage-notice", "data": NOTICE}
+
+    begun = await gw.api("POST", "/v1/outages", {**body, "id": "cut", "reach": {"step": 1, "within": 30}})
+
+    assert begun.status == 202, begun
+    board: dict[str, Any] = {}
+
+    async def over() -> bool:
+        board.update((await gw.api("GET", "/v1/outages/cut")).body)
+        return board["counts"]["reached"] == 1 and board["counts"]["unreached"] == 1
+
+    await until(over, 30.0, lambda: board)
+    assert (board["counts"]["audience"], board["counts"]["acknowledged"]) == (2, 1)
+    assert board["by_channel"]["voice"] == {"told": 1, "reached": 1, "acknowledged": 1, "failed": 0}
+    assert board["by_channel"]["wechat"]["failed"] == 1
+    [door] = (await gw.api("GET", "/v1/outages/cut/recipients?state=unreached")).body["items"]
+    assert (door["customer"], door["attributes"]["address"]) == ("neighbour", "Spetson 11")
+    her_number = her.address("voice").removeprefix("+")
+    [caller] = (await gw.api("GET", f"/v1/lookup?address=%2B{her_number}")).body["customers"]
+    assert [(one["id"], one["state"]) for one in caller["outages"]] == [("cut", "reached")]
+
+
 async def test_an_answering_machine_does_not_count(gw: Running) -> None:
     her = ana()
     await gw.sample(her)

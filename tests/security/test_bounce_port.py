@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -15,17 +16,26 @@ from gateway.channels.bounces import parse
 from gateway.channels.verp import verp_address
 from gateway.delivery import returns
 from gateway.delivery.returns import BounceServer, Returns
+from gateway.settings_types import Settings
 from gateway.store.clock import Clock
 from tests.support.front import HOST, memory, talk
 from tests.support.web_gateway import settings
+from tests.support.wire import closed
 
 MB = 1024 * 1024
 HELLO = b"EHLO x\r\nMAIL FROM:<>\r\n"
 
 
+def at(bounces: str | None) -> Settings:
+    """Settings with that domain for returned mails."""
+    given = settings()
+    assert given.smtp is not None
+    return msgspec.structs.replace(given, smtp=msgspec.structs.replace(given.smtp, bounce_domain=bounces))
+
+
 @pytest.fixture
 def made(gateway: Gateway) -> Returns:
-    return Returns(settings(), gateway.receipts, gateway.messages, gateway.customers, gateway.metrics)
+    return Returns(at("y.example"), gateway.receipts, gateway.messages, gateway.customers, gateway.metrics)
 
 
 @pytest.fixture
@@ -37,7 +47,7 @@ async def port(made: Returns) -> AsyncGenerator[int]:
 
 
 def mail(body: bytes, *to: bytes) -> bytes:
-    recipients = b"".join(b"RCPT TO:<" + one + b">\r\n" for one in to or (b"b+x@y.example",))
+    recipients = b"".join(b"RCPT TO:<" + one + b">\r\n" for one in to or (b"x@y.example",))
     return HELLO + recipients + b"DATA\r\n" + body + b"\r\n.\r\n"
 
 
@@ -49,7 +59,7 @@ async def test_a_line_without_an_end_costs_no_memory(port: int) -> None:
     """64 MB, of which none ends a line."""
 
     async def endless() -> AsyncIterator[bytes]:
-        yield HELLO + b"RCPT TO:<a@b.example>\r\nDATA\r\n"
+        yield HELLO + b"RCPT TO:<x@y.example>\r\nDATA\r\n"
         for _ in range(1024):
             yield b"x" * 65536
 
@@ -66,7 +76,7 @@ async def test_a_mail_beyond_the_limit_is_refused_and_the_next_one_taken(port: i
 
 
 async def test_ten_thousand_recipients_are_a_hundred(port: int) -> None:
-    to = [b"b+%d@y.example" % number for number in range(10_000)]
+    to = [b"%d@y.example" % number for number in range(10_000)]
     answer = await talk(port, mail(b"Subject: x\r\n\r\nx", *to) + b"QUIT\r\n", seconds=20)
     assert answer.count(b"452 4.5.3") == 9_900
     assert answer.count(b"250 2.0.0 Noted") == 1
@@ -83,18 +93,18 @@ async def test_a_mail_ends_by_crlf_dot_crlf_alone(port: int, end: bytes) -> None
 async def test_connections_are_counted(made: Returns) -> None:
     server = BounceServer(made, Clock(), sessions=2)
     await server.start(HOST, 0)
+    held = [await asyncio.open_connection(HOST, server.port) for _ in range(2)]
     try:
-        held = [await asyncio.open_connection(HOST, server.port) for _ in range(2)]
         for reader, _ in held:
             assert (await reader.readline()).startswith(b"220 ")
         assert codes(await talk(server.port, b"")) == ["421"]
-        held[0][1].close()
-        await held[0][1].wait_closed()
+        await closed(held[0][1])
         async with asyncio.timeout(5):
             while codes(await talk(server.port, b"QUIT\r\n")) != ["220", "221"]:
                 continue
-        held[1][1].close()
     finally:
+        for _, writer in held:
+            await closed(writer)
         await server.stop()
 
 
@@ -119,7 +129,7 @@ async def test_silence_is_not_waited_for(made: Returns, monkeypatch: pytest.Monk
     server = BounceServer(made, Clock())
     await server.start(HOST, 0)
     try:
-        assert codes(await talk(server.port, HELLO + b"RCPT TO:<a@b.example>\r\nDATA\r\nx", seconds=5))[-1] == "354"
+        assert codes(await talk(server.port, HELLO + b"RCPT TO:<x@y.example>\r\nDATA\r\nx", seconds=5))[-1] == "354"
     finally:
         await server.stop()
 
@@ -152,16 +162,57 @@ async def test_mails_made_to_be_slow_end_soon_and_leave_nothing(port: int, redis
     assert [key for key in await store.keys("*") if b"meta" not in key] == []
 
 
-@pytest.mark.parametrize("key", [b"another key of 32 bytes and more", b""])
-async def test_a_return_path_made_up_by_a_stranger_ends_nothing(port: int, redis_client: Redis, key: bytes) -> None:
-    forged = verp_address("m1m81hcef00fwaesxk3mvye9", "a1", domain="y.example", key=key).encode()
+FORGED = verp_address("m1m81hcef00fwaesxk3mvye9", "a1", domain="y.example", key=b"another key of 32 bytes and more")
+OURS = verp_address("m1m81hcef00fwaesxk3mvye9", "a1", domain="y.example", key=settings().secret_key)
+
+
+@pytest.mark.parametrize(
+    "to, taken",
+    [
+        (OURS, True),
+        (OURS.upper().lower(), True),
+        (OURS.replace("y.example", "before.example"), True),
+        ("lost@y.example", True),
+        ("Lost@Y.example", True),
+        ("postmaster", True),
+        (FORGED, False),
+        ("b+x@y.example", False),
+        ("B+x@y.example", False),
+        ("lost@elsewhere.example", False),
+        ("gateway@example.com", False),
+        ("lost@sub.y.example", False),
+        ("lost", False),
+        ("", False),
+    ],
+)
+async def test_only_mail_for_us_is_taken(port: int, to: str, *, taken: bool) -> None:
+    """Nobody may sink their mail here and believe that it has arrived."""
+    answer = await talk(port, HELLO + b"RCPT TO:<" + to.encode() + b">\r\nDATA\r\nx\r\n.\r\nQUIT\r\n")
+    assert (b"250 2.0.0 Noted" in answer) is taken, answer
+    assert (b"550 5.1.1" in answer) is not taken
+
+
+async def test_without_a_domain_for_it_mail_comes_back_to_the_sender(gateway: Gateway) -> None:
+    returns_ = Returns(at(None), gateway.receipts, gateway.messages, gateway.customers, gateway.metrics)
+    given = ("Gateway@example.com", "postmaster", "x@example.com", "x@y.example", OURS, FORGED)
+    assert [returns_.ours(to) for to in given] == [True, True, False, False, True, False]
+
+
+async def test_a_stranger_among_the_recipients_costs_only_itself(port: int) -> None:
+    answer = await talk(port, mail(b"Subject: x\r\n\r\nx", b"a@b.example", b"x@y.example") + b"QUIT\r\n")
+    assert codes(answer) == ["220", "250", "250", "550", "250", "354", "250", "221"]
+
+
+@pytest.mark.parametrize("to", [FORGED, OURS.replace("a1", "a2"), "lost@y.example"])
+async def test_a_return_path_made_up_by_a_stranger_ends_nothing(port: int, redis_client: Redis, to: str) -> None:
     report = (
         b"Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\n"
         b"Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; x\r\n\r\n"
         b"Final-Recipient: rfc822; a@b.example\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n--b--"
     )
-    answer = await talk(port, mail(report, forged) + b"QUIT\r\n")
-    assert b"250 2.0.0 Noted" in answer
+    report = b"To: " + FORGED.encode() + b"\r\n" + report
+    answer = await talk(port, mail(report, to.encode()) + b"QUIT\r\n")
+    assert (b"250 2.0.0 Noted" in answer) is (to == "lost@y.example")
     store: Any = redis_client
     assert [key for key in await store.keys("*") if b"meta" not in key] == []
 

@@ -98,7 +98,9 @@ async def test_each_scope_opens_its_own_operations_and_admin_all(door: Front, sc
 async def test_other_modes_change_no_customer(door: Front, mode: str) -> None:
     trial = await key(door.gateway, SCOPES, mode=mode)
     before = await door.stored()
+    # A reply is a message: it goes in the key's own mode, and changes nothing of the person.
     writing = [one for one in EVERY if one.path.startswith("/v1/customers") and one.method != "GET"]
+    writing = [one for one in writing if one.name != "replyToCustomer"]
     assert writing
     for operation in writing:
         assert status(await door.talk(request(operation, f"Bearer {trial}"))) == 403, operation.name

@@ -216,7 +216,7 @@ def _called(name: str) -> Callable[..., Any]:
 
 
 for _name in dir(Watched):
-    if not _name.startswith(("_", "on_")) and _name in vars(Scripts) and _name != "take":
+    if not _name.startswith(("_", "on_")) and hasattr(Scripts, _name) and _name != "take":
         setattr(Wire, _name, _called(_name))
 
 

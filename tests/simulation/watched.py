@@ -109,9 +109,16 @@ class Watched(Model):
         self._remember("settle", member[2:], "ok", state)
 
     def put_customer(
-        self, at: Partition, customer: str, expected: int | None, state: bytes, ledger: Sequence[bytes]
+        self,
+        at: Partition,
+        customer: str,
+        expected: int | None,
+        state: bytes,
+        ledger: Sequence[bytes],
+        told: Sequence[bytes] = (),
+        keep_told: int = 0,
     ) -> tuple[Outcome, int]:
-        outcome = super().put_customer(at, customer, expected, state, ledger)
+        outcome = super().put_customer(at, customer, expected, state, ledger, told, keep_told)
         self._remember("customer", customer, outcome[0])
         return outcome
 

@@ -150,8 +150,10 @@ class Core:
         inbound = Inbound(**fields)
         assert await self.gateway.inbox.note(mode, inbound) == "ok"
         items = await self.items(sender)
-        newest = max(items, key=lambda item: items[item][0])
-        return await self.worked(newest)
+        told = (mode, inbound.channel, inbound.id)
+        named = {key: (one["mode"], one["inbound"]["channel"], one["inbound"]["id"]) for key, (_, one) in items.items()}
+        [noted] = [key for key, name in named.items() if name == told]
+        return await self.worked(noted)
 
     async def items(self, sender: str) -> dict[str, tuple[int, dict[str, Any]]]:
         """Noted items by key: how long they live, and what is stored."""

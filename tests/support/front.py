@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from gateway.app import Gateway
 from gateway.store.api_keys import SCOPES
 from gateway.web.server import build_public_app, runner
+from tests.support.wire import closed
 
 HOST: Final = "127.0.0.1"
 PATIENCE: Final = 8.0
@@ -59,19 +60,17 @@ async def talk(port: int, sent: bytes | AsyncIterable[bytes], seconds: float = P
     async with asyncio.timeout(seconds):
         reader, writer = await asyncio.open_connection(HOST, port)
         answer = asyncio.create_task(_all(reader))
-        with contextlib.suppress(ConnectionError):
-            async for part in _once(sent) if isinstance(sent, bytes) else sent:
-                if answer.done():
-                    break
-                writer.write(part)
-                await writer.drain()
         try:
+            with contextlib.suppress(ConnectionError):
+                async for part in _once(sent) if isinstance(sent, bytes) else sent:
+                    if answer.done():
+                        break
+                    writer.write(part)
+                    await writer.drain()
             return await answer
         finally:
             answer.cancel()
-            writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
+            await closed(writer)
 
 
 async def _once(sent: bytes) -> AsyncIterator[bytes]:

@@ -11,11 +11,17 @@ from redis.asyncio import Redis
 # What may stay without a TTL, as a pattern of the whole key, and why.
 PERMITS: Final[dict[str, str]] = {
     r"\{meta\}:erasures": "one entry per erasure, trimmed after three years (store.journal)",
-    r"\{meta\}:(installation|keys|channels|templates|workers)": "settings of the installation: few, changed by operators",
+    r"\{meta\}:(installation|keys|channels|templates|workers|halted)": "settings of the installation: few, changed by operators",
     r"\{p\d+\}:c:.+": "a customer stays until erased",
     r"\{p\d+\}:ledger:.+": "consent is kept for as long as the customer is",
     r"\{p\d+\}:idx:customers": "one member per customer",
     r"\{p\d+\}:events": "one stream a partition, trimmed by age and size (test_housekeeping)",
+    r"\{p\d+\}:(broadcast|outage|survey|case|rule|group):[0-9a-f]{32}": "a thing that operators made, until they remove it",
+    r"\{p\d+\}:(rosters|roster:group:.+)": "the people of groups, until these are removed or replaced",
+    r"\{p\d+\}:mine:.+": "things that speak of a customer, until erased",
+    r"\{p\d+\}:tally:(live|team|test):survey:.+": "what was counted of a survey, until it is removed",
+    r"\{p\d+\}:invitation:[0-9a-f]{32}": "an invitation that is still out; when it is over it has a TTL",
+    r"\{p\d+\}:list:.+": "things by time, while these are there",
     r"\{a:.+\}:(owners|facts)": "what binds an address outlives its owners",
     r"\{p\d+\}:idx:health:(suspect|suppressed|due)": "one member per address in doubt, until then (test_web_addresses)",
 }
@@ -26,6 +32,7 @@ KEPT: Final[dict[str, str]] = {
 # Only while the thing is live: a test that ends everything passes `ended=True` and then these must have a TTL or be gone.
 LIVE: Final[dict[str, str]] = {
     r"\{p\d+\}:traces:.+": "what an erasure under way has still to go through",
+    r"\{p\d+\}:(run|event):[0-9a-f]{32}": "a run that has still to act, an event that has still to be worked off",
     r"\{p\d+\}:[mie]:.+": "live records have no TTL; the closing commit sets it",
     r"\{p\d+\}:agenda:(critical|normal|bulk)": "an index of live things",
     r"\{p\d+\}:line:.+": "an index of live things, and the morgue",

@@ -43,6 +43,7 @@ class Model(People):
             self.hset(record, d=1)
             self.expire(record, change.keep_record)
         self.apply(at, message, change, minute, version=1)
+        self.write_lines(change.timeline, change.told, change.keep_told)
         return "ok"
 
     def commit(self, at: Partition, message: str, version: int, change: Change, minute: str) -> tuple[Outcome, int]:
@@ -63,6 +64,7 @@ class Model(People):
             if self.pttl(body) == -1 or self.pttl(body) > change.keep_body:
                 self.expire(body, change.keep_body)
         self.apply(at, message, change, minute, version=new)
+        self.write_lines(change.timeline, change.told, None)
         return "ok", new
 
     def begin(
@@ -208,7 +210,7 @@ class Model(People):
         )
         return False
 
-    def failed(self, at: Partition, member: str, lane: Lane, again: int) -> int:
+    def failed(self, at: Partition, member: str, again: int) -> int:
         """Count that work on a record has failed."""
         self.lapse()
         record = at.member(member)
@@ -216,8 +218,9 @@ class Model(People):
             return 0
         self.hdel(record, "by")
         failures = self.hincrby(record, "f")
-        if member in self.zsets.get(at.agenda(lane), {}):
-            self.zadd(at.agenda(lane), self.now() + again, member)
+        for agenda in map(at.agenda, LANES):
+            if member in self.zsets.get(agenda, {}):
+                self.zadd(agenda, self.now() + again, member)
         return failures
 
     def rouse(self, at: Partition, channel: str, lane: Lane, members: Sequence[str], beyond: int = 0) -> int:
@@ -265,7 +268,9 @@ class Model(People):
                 self.zrem(at.agenda(lane), member)
             self.zadd(at.morgue, self.now(), member)
 
-    def exhume(self, at: Partition, member: str, *, retry: bool) -> Outcome:
+    def exhume(
+        self, at: Partition, member: str, *, retry: bool, stands: Sequence[str] = (), keep_stands: int = 0
+    ) -> Outcome:
         """Take a record out of the morgue."""
         self.lapse()
         if not self.zrem(at.morgue, member) or at.member(member) not in self.hashes:
@@ -277,4 +282,5 @@ class Model(People):
         else:
             self.delete(at.member(member))
             self.delete(at.body(member.partition(":")[2]))
+            self.stand(member.partition(":")[2], stands, keep_stands)
         return "ok"

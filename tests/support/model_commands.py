@@ -22,6 +22,10 @@ class Commands(Data):
     def on_time(self) -> list[int]:
         return [self.now() // 1000, self.now() % 1000 * 1000]
 
+    def on_smembers(self, _key: Any) -> set[bytes]:
+        """No command that makes a set is known here."""
+        return set()
+
     def on_get(self, key: Any) -> bytes | None:
         return self.strings.get(name(key))
 
@@ -107,10 +111,15 @@ class Commands(Data):
     def on_zscore(self, key: Any, member: Any) -> float | None:
         return self.zsets.get(name(key), {}).get(name(member))
 
-    def on_zrange(self, key: Any, first: int, last: int, *options: str) -> list[Any]:
+    def on_zrange(self, key: Any, first: Any, last: Any, *options: Any) -> list[Any]:
         found = self.zrange(name(key))
         if "REV" in options:
             found.reverse()
+        if "BYLEX" in options:
+            low, high = (last, first) if "REV" in options else (first, last)
+            found = [one for one in found if _above(low, one[0]) and _below(high, one[0])]
+            first, most = options[options.index("LIMIT") + 1 :][:2] if "LIMIT" in options else (0, -1)
+            last = -1 if most == -1 else first + most - 1
         found = found[first : None if last == -1 else last + 1]
         if "WITHSCORES" in options:
             return [[member.encode(), score] for member, score in found]

@@ -38,6 +38,28 @@ class Shared(Limits):
                 {"t": kind.encode(), "id": message.encode(), "v": b"%d" % version}
             )
         self.count(minute, change.counters)
+        self.stand(message, change.stands, change.keep_stands)
+
+    def stand(self, message: str, stands: Sequence[str], lives: int) -> None:
+        """Where it stands in its broadcast."""
+        for op in stands:
+            key, _, field = op[1:].partition("#")
+            if field:
+                self.hincrby(key, field, 1 if op[0] == "+" else -1)
+            elif op[0] == "+":
+                self.zadd(key, 0, message)
+            else:
+                self.zrem(key, message)
+            if -2 < self.pttl(key) < lives:
+                self.expire(key, lives)
+
+    def write_lines(self, timeline: str | None, lines: Sequence[bytes], lives: int | None) -> None:
+        """Lines of a timeline; `lives` None: only of one that there is. Lines that are too old are not modelled."""
+        if timeline is None or not lines or (lives is None and timeline not in self.streams):
+            return
+        self.streams.setdefault(timeline, []).extend({"e": line} for line in lines)
+        if lives is not None:
+            self.expire(timeline, lives)
 
     def index(self, member: str, agenda: str, wake: int | None, change: Change, bell: str) -> None:
         """Where a member stands in lines and agenda."""

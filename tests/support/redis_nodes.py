@@ -90,6 +90,7 @@ _PLAIN: Final = {
     "appendonly": "no",
     "maxmemory-policy": "noeviction",
     "hash-max-listpack-value": "2048",
+    "stream-node-max-bytes": "512",
     # A replica that is new gets its copy at once, not after the usual five seconds.
     "repl-diskless-sync-delay": "0",
     "enable-debug-command": "yes",

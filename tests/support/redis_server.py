@@ -30,6 +30,7 @@ def throwaway_redis() -> Generator[str]:
         "maxmemory": str(512 * 2**20),
         "maxmemory-policy": "noeviction",
         "hash-max-listpack-value": "2048",
+        "stream-node-max-bytes": "512",
         "databases": "1",
     }
     command = [find_binary().path, *(part for name, value in options.items() for part in (f"--{name}", value))]

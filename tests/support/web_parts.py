@@ -26,6 +26,7 @@ from gateway.web.api.dispatch import add_operations
 from gateway.web.context import GATEWAY, Gateway
 from gateway.web.middleware import identified, limited
 from gateway.web.operations import Operation
+from tests.support.wire import closed
 
 SECRET = "a-secret-key-of-the-tests-0123456789"
 
@@ -84,9 +85,9 @@ async def raw(session: aiohttp.ClientSession, request: bytes) -> bytes:
     """What the server answers to these very bytes, until it closes the connection."""
     base = cast("Any", session)._base_url
     reader, writer = await asyncio.open_connection(base.host, base.port)
-    writer.write(request)
-    await writer.drain()
-    answer = await reader.read()
-    writer.close()
-    await writer.wait_closed()
-    return answer
+    try:
+        writer.write(request)
+        await writer.drain()
+        return await reader.read()
+    finally:
+        await closed(writer)

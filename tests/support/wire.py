@@ -5,10 +5,50 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
 
 HOST = "127.0.0.1"
+
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def answering(handler: Handler) -> AsyncGenerator[int]:
+    """A port of this machine where each connection is handled so; whatever becomes of them, all are closed at the end.
+
+    A handler that is cut off with the event loop would leave its socket to a later test.
+    """
+    handled: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        handled[task] = writer
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                await handler(reader, writer)
+        finally:
+            await closed(writer)
+
+    server = await asyncio.start_server(connected, HOST, 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task, writer in handled.items():
+            task.cancel()
+            writer.transport.abort()
+        await asyncio.gather(*handled, return_exceptions=True)
+        await server.wait_closed()
+
+
+async def closed(writer: asyncio.StreamWriter) -> None:
+    """Close one end of a connection, and wait until it is; the other end may have gone before."""
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 class Wire:
@@ -57,9 +97,9 @@ class Wire:
                     far_writer.write(data)
                     await far_writer.drain()
         finally:
-            far_writer.close()
             down.cancel()
             await asyncio.gather(down, return_exceptions=True)
+            await closed(far_writer)
 
     async def _down(self, far: asyncio.StreamReader, writer: asyncio.StreamWriter, said: bytearray) -> None:
         held = bytearray()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from gateway.text import segments
 
 LOCALES = ["el", "en", "zh-Hans", "zh-Hant"]
 IDS = [
+    "application-abandoned",
+    "auto-heard",
     "auto-help",
     "auto-language",
     "auto-linked",
@@ -32,24 +35,33 @@ IDS = [
     "auto-stop-some",
     "auto-unclear",
     "auto-unknown",
+    "case-chosen",
+    "case-follow-up",
     "case-offer",
+    "case-opened",
+    "case-reopened",
+    "case-resolved-announcement",
+    "checkout-abandoned",
     "code",
-    "follow-up",
+    "order-delivered",
     "outage-notice",
     "outage-planned",
     "outage-resolved",
     "outage-update",
     "reply",
     "service-notice",
-    "survey",
+    "survey-invitation",
     "survey-nps",
+    "survey-reminder",
+    "survey-thanks",
     "welcome",
-    "you-said-we-did",
 ]
 PROMPTS = {
     "outage-notice": Prompt(kind="acknowledge"),
     "survey-nps": Prompt(kind="scale", min=0, max=10),
-    "follow-up": Prompt(kind="yes_no"),
+    "survey-invitation": Prompt(kind="scale", min=0, max=10),
+    "case-follow-up": Prompt(kind="yes_no"),
+    "order-delivered": Prompt(kind="yes_no"),
     "case-offer": Prompt(kind="choice", options=(Option("money", "20 EUR"), Option("month", "1 month"))),
 }
 LINKS = Links(message="https://g.example/m/x", answer="https://g.example/a/x")
@@ -116,8 +128,19 @@ def test_an_sms_stays_short_with_its_question(template: str, locale: str) -> Non
         ("code", {"code": "1234"}),
         ("welcome", {"link": "https://g.example/p/x"}),
         ("survey-nps", {}),
-        ("survey", {}),
-        ("follow-up", {"subject": "x"}),
+        ("survey-invitation", {}),
+        ("survey-reminder", {}),
+        ("survey-thanks", {}),
+        ("case-opened", {"subject": "x"}),
+        ("case-offer", {"subject": "x"}),
+        ("case-follow-up", {"subject": "x"}),
+        ("case-reopened", {}),
+        ("case-resolved-announcement", {"said": "x", "done": "y"}),
+        ("outage-resolved", {}),
+        ("outage-resolved", {"area": "Kypseli"}),
+        ("checkout-abandoned", {}),
+        ("application-abandoned", {}),
+        ("order-delivered", {}),
     ],
 )
 def test_what_may_be_left_out_can_be(template: str, data: dict[str, Any], locale: str) -> None:
@@ -249,3 +272,22 @@ def test_preview_shows_every_channel_with_segments() -> None:
 def test_files_are_found_beside_the_package() -> None:
     assert files.BUILT_IN.name == "templates"
     assert (files.BUILT_IN / "outage-notice" / "zh-Hant.toml").is_file()
+
+
+def test_the_page_of_templates_names_them_all_with_their_data_and_length() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "templates.md").read_text(encoding="utf-8")
+    rows = {
+        row[0]: row[1:] for row in re.findall(r"^\| `([a-z-]+)` \| .* \| (.*) \| ([\d ·]+) \|$", page, re.MULTILINE)
+    }
+    report = check_folder(BUILT_IN, CHANNELS)
+    units = {(row.template, row.locale): row.units for row in report.rows}
+    for template in (one for one in IDS if not one.startswith("auto-")):
+        data, counted = rows.pop(template)
+        assert [int(one) for one in counted.split("·")] == [
+            units[template, locale] for locale in ("en", "zh-Hans", "zh-Hant", "el")
+        ]
+        needs = next(row.needs for row in report.rows if row.template == template)
+        assert set(needs) == set(re.findall(r"`(\w+)`", data)), "what has no question mark must be given"
+        assert set(FOLDER.samples[template]) <= set(re.findall(r"`(\w+)\??`", data))
+    assert rows == {}
+    assert all(f"`{one}`" in page for one in IDS)

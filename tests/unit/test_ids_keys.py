@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.message import Mode
-from gateway.store import keys
+from gateway.store import keys, slots
 from gateway.store.ids import LENGTH, earliest, made_at, new_id, place_of
 from gateway.store.keys import PARTITIONS, partition, partition_of
 
@@ -91,9 +91,9 @@ def test_a_place_has_one_spelling(place: int) -> None:
 
 
 def test_partitions_lie_in_equal_ranges_of_the_cluster() -> None:
-    found = [binascii.crc_hqx(tag.encode(), 0) % 16384 for tag in keys.tags()]
+    found = [binascii.crc_hqx(tag.encode(), 0) % 16384 for tag in slots.tags(PARTITIONS)]
     assert found == [int((n + 0.5) * 16384 / PARTITIONS) for n in range(PARTITIONS)]
-    assert len(set(keys.tags(64))) == 64
+    assert len(set(slots.tags(64))) == 64
 
 
 def test_people_are_spread_evenly() -> None:

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import string
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gateway.customer import QuietHours
-from gateway.prompts import Option, Prompt
-from gateway.selfservice.ivr import MOST_SILENCES, MOST_TURNS, begin, clock, keys_wanted, press
+from gateway.prompts import Prompt
+from gateway.selfservice.ivr import begin, clock, keys_wanted, press
 from gateway.selfservice.ivr_speech import speak
 from gateway.selfservice.ivr_state import (
     Facts,
     GiveAnswer,
     Lift,
-    Node,
     Question,
     SetLanguage,
     SetOrder,
     SetQuiet,
     State,
     Stop,
-    read_state,
 )
 from gateway.selfservice.ivr_words import LANGUAGES, words_in
 
@@ -111,6 +106,24 @@ def test_what_was_stopped_can_be_started_again() -> None:
     assert walk("9", stopped)[1] == [Lift(EN.main.start)]
 
 
+def test_who_stopped_everything_elsewhere_hears_so_and_where_it_is_started_again() -> None:
+    stopped = msgspec.structs.replace(KNOWN, ways=dict.fromkeys(KNOWN.ways, ()), stopped=True)
+    heard = [line.text for line in speak(State(node="main", language="en"), stopped)]
+    assert heard == [EN.main.stopped, EN.main.language, EN.main.quiet, EN.repeat]
+    for keys in ("1", "9"):
+        assert walk(keys, stopped)[1:] == ([], [EN.main.stopped])
+    both = msgspec.structs.replace(stopped, closed=True)
+    assert EN.main.start in [line.text for line in speak(State(node="main", language="en"), both)]
+    assert walk("9", both)[1] == [Lift(EN.main.start)], "what this number has stopped is opened from it all the same"
+
+
+@pytest.mark.parametrize("more", [{"unagreed": ("outage",)}, {"ways": dict.fromkeys(KNOWN.ways, ())}])
+def test_nobody_is_told_that_they_are_reached_by_an_order_that_nothing_is_sent_by(more: dict[str, Any]) -> None:
+    chosen = State(node="confirm", language="en", group="outage", picked=("voice", "sms"))
+    heard = [line.text for line in speak(chosen, msgspec.structs.replace(KNOWN, **more))]
+    assert heard[0] == "For outages, your order is: calls, text messages."
+
+
 def test_a_message_that_waits_comes_first() -> None:
     asked = msgspec.structs.replace(KNOWN, question=QUESTION)
     first = begin(asked).state
@@ -183,104 +196,3 @@ def test_a_person_of_taiwan_who_stays_with_chinese_is_spoken_to_as_before() -> N
 )
 def test_times_by_keys(digits: str, local: str) -> None:
     assert clock(digits) == local
-
-
-# Every path
-
-KEYS: Final = st.sampled_from(
-    ["", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "#", "*", "2100", "0800", "9999", "12#", "10"]
-)
-CHOICE: Final = Prompt(kind="choice", options=(Option("a", "New fridge"), Option("b", "Refund")))
-FACTS: Final = st.sampled_from(
-    [
-        KNOWN,
-        STRANGER,
-        msgspec.structs.replace(KNOWN, language="zh-HK", closed=True, calls_closed=True, quiet=None, usual=None),
-        msgspec.structs.replace(KNOWN, language="el-CY", question=QUESTION),
-        msgspec.structs.replace(KNOWN, question=msgspec.structs.replace(QUESTION, prompt=CHOICE, language="zh-Hans")),
-        msgspec.structs.replace(KNOWN, channels=(), ways={"all": ()}),
-    ]
-)
-
-
-@given(st.lists(st.tuples(KEYS, FACTS), max_size=40), FACTS)
-def test_no_keys_and_no_news_meanwhile_break_it(path: list[tuple[str, Facts]], facts: Facts) -> None:
-    """What is known may change between any two keys: the customer is erased, an address goes, a message is answered."""
-    move = begin(facts)
-    for keys, now in path:
-        assert move.state is not None
-        assert read_state(move.state.written()) == move.state, "a place survives the way through an address"
-        lines = speak(move.state, now)
-        assert lines
-        assert all(line.text.strip() and "{" not in line.text for line in lines)
-        assert 1 <= keys_wanted(move.state, now) <= 4
-        move = press(move.state, keys, now)
-        assert all("{" not in line.text for line in move.said)
-        if not now.known:
-            assert all(isinstance(change, Stop | Lift) for change in move.changes)
-        if move.state is None:
-            assert move.said
-            return
-
-
-@given(st.lists(KEYS, min_size=MOST_TURNS, max_size=MOST_TURNS), FACTS)
-def test_every_call_ends(path: list[str], facts: Facts) -> None:
-    move = begin(facts)
-    for keys in path:
-        if move.state is None:
-            return
-        move = press(move.state, keys, facts)
-    assert move.state is None
-
-
-@given(st.text(alphabet=string.printable, max_size=60))
-def test_a_place_of_another_release_is_no_place(text: str) -> None:
-    state = read_state(text)
-    assert state is None or state.written() == text or state.picked
-
-
-@given(
-    st.sampled_from(get_args(Node)),
-    st.text(alphabet="0123456789#*", max_size=8),
-    FACTS,
-    st.sampled_from(["", "sv", "w"]),
-)
-def test_any_place_can_be_entered_from_outside(node: str, keys: str, facts: Facts, picked: str) -> None:
-    """A place comes back in an address: even one that no caller was led to must not break anything."""
-    state = read_state(f"{node}.en.3.0.outage.{picked}.2100..m1")
-    assert state is not None
-    assert speak(state, facts)
-    move = press(state, keys, facts)
-    assert move.state is None or speak(move.state, facts)
-
-
-def test_every_place_can_be_reached() -> None:
-    asked, seen, ahead = (
-        msgspec.structs.replace(KNOWN, question=QUESTION),
-        set[str](),
-        [begin(msgspec.structs.replace(KNOWN, question=QUESTION)).state],
-    )
-    reached: set[str] = set()
-    while ahead:
-        state = ahead.pop()
-        if state is None:
-            continue
-        bare = msgspec.structs.replace(state, turns=0, silent=0)
-        if bare.written() in seen:
-            continue
-        seen.add(bare.written())
-        reached.add(state.node)
-        ahead += [press(bare, keys, asked).state for keys in ("1", "2", "3", "4", "5", "9", "#", "*", "2100", "0800")]
-    assert reached == set(get_args(Node))
-
-
-def test_silence_ends_every_place() -> None:
-    for node in get_args(Node):
-        state: State | None = State(
-            node=node, language="en", picked=("sms",), start="2100", end="0800", message=QUESTION.message
-        )
-        asked = msgspec.structs.replace(KNOWN, question=QUESTION)
-        for _ in range(MOST_SILENCES):
-            assert state is not None
-            state = press(state, "", asked).state
-        assert state is None, node

@@ -57,6 +57,7 @@ def test_everything_given(tmp_path: Path) -> None:
     code = "MyBank"
     outage = { GR = "+302101234567", "*" = "12345" }
     [cases.complaint]
+    escalate_to = "head"
     owner = "care"
     due_in = 86400
     """
@@ -106,6 +107,8 @@ def test_everything_given(tmp_path: Path) -> None:
     assert settings.channels["pigeon"].options == {"loft": "north"}
     assert settings.senders == {"code": {"*": "MyBank"}, "outage": {"GR": "+302101234567", "*": "12345"}}
     assert settings.cases["complaint"].due_in == 86400
+    assert settings.cases["complaint"].escalate_to == ("head",)
+    assert settings.cases["complaint"].complaint
     shown = repr([settings, settings.twilio, settings.smtp, settings.wechat, settings.secret_key, settings.redis_url])
     for hidden in ("tok-8842", "p@ss", "sec-8842", "tok-7731", "kkkk", "pw-5520", "Ana@"):
         assert hidden not in shown

@@ -37,6 +37,15 @@ TOML_FAULTS = [
         "[cases.complaint]\ndue = 5",
         "cases.complaint.due in gateway.toml: there is no such setting; did you mean due_in?",
     ),
+    (
+        "[cases.complaint]\nescalate_to = ['', 3]",
+        "cases.complaint.escalate_to in gateway.toml: must be a text that isn't empty, or a list of such",
+    ),
+    ("[cases.complaint]\ncomplaint = 1", "cases.complaint.complaint in gateway.toml: must be true or false, not 1"),
+    (
+        "[cases.complaint]\nescalate_after = 0",
+        "cases.complaint.escalate_after in gateway.toml: must be a whole number above 0, not 0",
+    ),
     ("[cases.complaint]\nowner = ''", "cases.complaint.owner in gateway.toml: must be a text that isn't empty"),
     ("[wechat]\ntoken = 'x'", "wechat.token in gateway.toml: there is no such setting; known are default_template"),
     ("[wechat.default_template]\nid = 'x'", "wechat.default_template.data in gateway.toml: must be a table of texts"),

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from gateway.delivery.words import SignedPages
-from gateway.links import ANSWER, MESSAGE, PREFERENCES, UNSUBSCRIBE, BadLink, Links
+from gateway.links import ANSWER, MESSAGE, PREFERENCES, UNSUBSCRIBE, BadLink, Links, message_subject
 from gateway.routing.policy import CATEGORIES
 from tests.support.changes import message
 
@@ -42,6 +42,14 @@ def test_each_opens_its_own_page_alone() -> None:
         for other in {MESSAGE, ANSWER, UNSUBSCRIBE, PREFERENCES} - {purpose}:
             with pytest.raises(BadLink):
                 reader.read(other, token)
+
+
+def test_links_in_the_words_of_a_channel_name_it() -> None:
+    made = SignedPages(links(), MINE, CATEGORIES["service"], "toy-mail_2")
+    for path, purpose, url in (("m", MESSAGE, made.message), ("a", ANSWER, made.answer)):
+        token = url.removeprefix(f"https://g.example/{path}/")
+        assert message_subject(links().read(purpose, token)) == (MINE.id, "toy-mail_2")
+    assert message_subject(MINE.id) == (MINE.id, None)
 
 
 def test_a_category_that_nobody_can_leave_has_no_link_to_do_so() -> None:

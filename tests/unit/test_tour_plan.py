@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.tour_plan import STRANDED, Expected, deviation, expected_of, fates_of, order_of
+from gateway.cli.tour_plan import STRANDED, Expected, Queued, deviation, expected_of, fates_of, order_of
 from gateway.message import Attempt, AttemptStatus, Message, Reach, State, Verdict
 from gateway.sandbox.behaviour import Fate, Manner
 from gateway.sandbox.people import Sample, ana, samples
@@ -106,3 +106,23 @@ def test_a_message_that_goes_on_is_named() -> None:
     found = deviation(person("sms"), TWO, going_on)
     assert found is not None
     assert (found.expected, found.found) == ("reached by sms", "still waiting")
+
+
+@pytest.mark.parametrize(
+    "stood, right", [((0,), True), ((500,), False), ((0, 3_000), False), ((6_000,), False), ((), False)]
+)
+def test_a_line_too_long_for_a_whole_step_is_a_chance(stood: tuple[int, ...], right: bool) -> None:
+    queued, found = Queued(), message("reached", "voice", ("voice", "delivered", 5))
+    for since in stood:
+        found.turns = {"sms": since}
+        queued.see(found)
+    found.turns = {"voice": 5_000}
+    queued.see(found)
+    assert (deviation(person("sms voice"), TWO, found, queued) is None) is right
+
+
+@pytest.mark.parametrize("lost_at, right", [(1, True), (2, False)])
+def test_a_lost_answer_that_was_explained_later_was_a_chance(lost_at: int, right: bool) -> None:
+    found = message("reached", "voice", ("sms", "delivered", 0), ("voice", "delivered", 1))
+    found.attempts[0].times |= {"unknown": lost_at * 1000, "delivered": 3_000}
+    assert (deviation(person("sms voice"), TWO, found) is None) is right

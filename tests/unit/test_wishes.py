@@ -97,6 +97,17 @@ def test_orders(text: str, category: str | None, channels: tuple[str, ...]) -> N
     assert understand(text) == Keyword("order", category=category, channels=channels)
 
 
+@pytest.mark.parametrize("text", ["ORDER pigeon", "Σειρά περιστέρι"])
+def test_one_odd_word_is_an_order_unless_something_was_asked(text: str) -> None:
+    assert understand(text) == Keyword("unclear", "order")
+    assert understand(text, open_prompt=True) is None
+
+
+@pytest.mark.parametrize("text", ["order phone", "order 4711", "order a pigeon", "order", "my order late", "顺序错了"])
+def test_what_people_order_is_left_to_a_person(text: str) -> None:
+    assert understand(text) is None
+
+
 @pytest.mark.parametrize("text", ["PREF pigeon", "preferences carrier pigeon", "PREF outage", "PREF outage survey sms"])
 def test_an_order_that_cannot_be_read_is_said_to_be_so(text: str) -> None:
     assert understand(text) == Keyword("unclear", "order")

@@ -113,10 +113,11 @@ class Link:
         try:
             await self._flows.wait()
             there = await self._reach()
-            if there is None or talk.over.is_set():
-                talk.abort()
+            if there is None:
                 return
             talk.writers.append(there[1])
+            if talk.over.is_set():
+                return
             await asyncio.gather(self._pump(talk, reader, there[1], out=True), self._pump(talk, there[0], writer))
         finally:
             talk.abort()
