@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -49,9 +50,8 @@ class Caller:
         return "SET", at.proof, 1, "PX", 1000
 
     async def close(self) -> None:
-        """Wait for what is under way."""
-        await self.pipe.close()
-        await self.urgent.close()
+        """Take nothing more, and wait for what is under way."""
+        await asyncio.gather(self.pipe.close(), self.urgent.close())
 
 
 class CustomerScripts(Caller):

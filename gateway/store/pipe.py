@@ -40,6 +40,7 @@ class Pipe:
         self._sources: dict[str, str] = {}
         self._nodes = cast("Nodes | None", getattr(client, "nodes", None))
         self._streams: dict[tuple[Address | None, bool, bool], Stream] = {}
+        self._closed = False
 
     @property
     def replicated(self) -> bool:
@@ -110,6 +111,8 @@ class Pipe:
         durable = durable and self._replication is not None
         found = self._streams.get((node, durable, bulk))
         if found is None:
+            if self._closed:
+                raise StoreUnavailable("the gateway is stopping")
             pool = self._client.connection_pool if self._nodes is None or node is None else self._nodes.pool(node)
             wait = self._replication if durable else None
             most = MOST_OF_A_CROWD if bulk else self._most
@@ -118,7 +121,8 @@ class Pipe:
         return found
 
     async def close(self) -> None:
-        """Wait for what is under way."""
+        """Take nothing more, and wait for what is under way."""
+        self._closed = True
         await asyncio.gather(*(stream.close() for stream in self._streams.values()))
 
 

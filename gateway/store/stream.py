@@ -91,9 +91,13 @@ class Stream:
         self._patience = ANSWER_SECONDS + (0.0 if replication is None else replication.seconds)
         self._waiting: deque[_Entry] = deque()
         self._flusher: asyncio.Task[None] | None = None
+        self._closed = False
 
     def put(self, command: Command, size: int) -> asyncio.Future[Any]:
-        """Queue a command; its answer. Raises StoreUnavailable when too many are waiting."""
+        """Queue a command; its answer. Raises StoreUnavailable when too many are waiting, or after `close`."""
+        if self._closed:
+            # A connection made now would never be given back.
+            raise StoreUnavailable("the gateway is stopping")
         if len(self._waiting) >= WAITING_MOST:
             raise StoreUnavailable("too many commands are waiting for Redis")
         loop = asyncio.get_running_loop()
@@ -104,7 +108,8 @@ class Stream:
         return future
 
     async def close(self) -> None:
-        """Wait for what is under way."""
+        """Take nothing more, and wait for what is under way."""
+        self._closed = True
         if self._flusher is not None and not self._flusher.done():
             await asyncio.shield(self._flusher)
 

@@ -24,6 +24,7 @@ from gateway.store.server_binary import find_binary
 from tests.support.redis_nodes import Node
 
 _names: Final = itertools.count(1)
+_ends: Final = itertools.count(1)
 
 
 def _run(*command: str) -> None:
@@ -155,7 +156,8 @@ def network(cables: int) -> Generator[list[Cable]]:
     except RuntimeError as refused:
         pytest.skip(f"no network namespace can be made here: {refused}")
     try:
-        laid = [Cable(space, number) for number in range(cables)]
+        # An end of the last network goes a moment after it: names and addresses are never used again.
+        laid = [Cable(space, next(_ends)) for _ in range(cables)]
         for one in laid:
             one.lay()
         yield laid

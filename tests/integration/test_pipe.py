@@ -236,3 +236,16 @@ async def test_who_waits_when_the_gateway_stops_is_told(redis_client: Any) -> No
         told = await asyncio.gather(*waiting, return_exceptions=True)
     assert {type(one) for one in told} == {StoreUnavailable}
     assert await pipe.send("ECHO", "a") == b"a"
+
+
+async def test_nothing_is_sent_after_the_end(redis_client: Any) -> None:
+    pipe = Pipe(redis_client)
+    waiting = asyncio.ensure_future(pipe.send("ECHO", "a"))
+    await asyncio.sleep(0)
+    await pipe.close()
+    assert await waiting == b"a", "what was under way is waited for"
+    for durable in (False, True):
+        with pytest.raises(StoreUnavailable, match="stopping"):
+            await pipe.send("ECHO", "b", durable=durable)
+    with pytest.raises(StoreUnavailable, match="stopping"):
+        await pipe.send_all([(("ECHO", "b"), False)])
