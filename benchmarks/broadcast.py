@@ -150,6 +150,7 @@ async def _expanded(running: World, made: Broadcast) -> bool:
 
 async def _late(run: Run, running: World, left: Mapping[str, int]) -> None:
     """How long the probes took to arrive."""
+    # The last of them are on their way; whoever needs longer counts as lost below.
     await asyncio.sleep(1.0)
     arrived = await running.arrivals()
     took = sorted((arrived[text] - at) / 1e6 for text, at in left.items() if text in arrived)

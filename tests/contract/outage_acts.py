@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -121,3 +122,24 @@ async def failed(w: World, people: Sequence[Person], code: str = CANNOT_NOW) -> 
     for one in people:
         handed = await w.twilio.text(one.number, max(1, w.twilio.count(one.number)))
         await w.twilio.report(handed, "undelivered", ErrorCode=code)
+
+
+_names = itertools.count(1)
+CLEAR = {"content": {"subject": "s", "text": "clear"}}
+
+
+def name() -> str:
+    return f"board-{next(_names)}"
+
+
+async def begun(w: World, people: list[Person], **given: Any) -> str:
+    """The id of an outage, once everybody that can be has been told."""
+    given.setdefault("reach", LONG)
+    made = await outage(w, listed(people), id=name(), **given)
+    assert made.status == 202, made
+    await shown(w, made, lambda one: not one["counts"]["waiting"])
+    return made.body["id"]
+
+
+async def retried(w: World, id_: str, **filters: Any) -> Any:
+    return await w.api("POST", f"/v1/broadcasts/{id_}/retry", {"filter": filters} if filters else None)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import itertools
 import re
-from typing import Any
 
 from tests.contract.outage_acts import (
+    CLEAR,
     LONG,
+    begun,
     broadcast,
     failed,
     heard,
     listed,
+    name,
     outage,
     recipients,
+    retried,
     sent,
     settled,
     shown,
@@ -24,28 +26,9 @@ from tests.contract.outage_acts import (
 )
 from tests.contract.waiting import eventually
 from tests.contract.wire import path_of
-from tests.contract.world import Person, World, in_time
+from tests.contract.world import World, in_time
 
-_names = itertools.count(1)
-CLEAR = {"content": {"subject": "s", "text": "clear"}}
 FORM = {"Authorization": None, "Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
-
-
-def name() -> str:
-    return f"board-{next(_names)}"
-
-
-async def begun(w: World, people: list[Person], **given: Any) -> str:
-    """The id of an outage, once everybody that can be has been told."""
-    given.setdefault("reach", LONG)
-    made = await outage(w, listed(people), id=name(), **given)
-    assert made.status == 202, made
-    await shown(w, made, lambda one: not one["counts"]["waiting"])
-    return made.body["id"]
-
-
-async def retried(w: World, id_: str, **filters: Any) -> Any:
-    return await w.api("POST", f"/v1/broadcasts/{id_}/retry", {"filter": filters} if filters else None)
 
 
 async def test_a_broadcast_that_is_cancelled_early_forgets_nobody(w: World) -> None:

@@ -3,32 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from typing import Any
 
-from tests.contract.outage_acts import LONG, heard, listed, outage, recipients, shown
+from tests.contract.outage_acts import CLEAR, begun, heard, listed, outage, recipients, retried, shown
 from tests.contract.waiting import eventually
-from tests.contract.world import Person, World
-
-_names = itertools.count(1)
-CLEAR = {"content": {"subject": "s", "text": "clear"}}
-
-
-def name() -> str:
-    return f"counts-{next(_names)}"
-
-
-async def begun(w: World, people: list[Person], **given: Any) -> str:
-    """The id of an outage, once everybody that can be has been told."""
-    given.setdefault("reach", LONG)
-    made = await outage(w, listed(people), id=name(), **given)
-    assert made.status == 202, made
-    await shown(w, made, lambda one: not one["counts"]["waiting"])
-    return made.body["id"]
-
-
-async def retried(w: World, id_: str, **filters: Any) -> Any:
-    return await w.api("POST", f"/v1/broadcasts/{id_}/retry", {"filter": filters} if filters else None)
+from tests.contract.world import World
 
 
 async def test_a_retry_counts_people_once_and_stays_listed(w: World) -> None:
